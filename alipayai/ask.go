@@ -27,40 +27,16 @@ type asking struct {
 // ask gets an answer of p, in as many attempts as that may take.
 func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
 	c.alternatives = alternatives
-	if f := c.needsUser(p); f != nil {
-		return nil, f
-	}
-	body, f := c.compose(p)
+	body, chosen, f := c.requestTo(p)
 	if f != nil {
 		return nil, f
-	}
-	asks := body
-	if body == nil { // that of a pack is not known yet
-		asks = c.received()
-	}
-	chosen := wire.ServingOf(asks)
-	if body != nil && len(chosen.Models) > 0 {
-		if f := c.namesOthers(p, chosen.Models); f != nil {
-			return nil, f
-		}
-	}
-	if p.ServesOtherwise() {
-		chosen = wire.ServingOf(p.AsServed(asks))
-	}
-	if f := c.namesPlace(p, body); f != nil {
-		return nil, f
-	}
-	if c.pack == nil { // whose calls have each been looked up
-		if f := c.wasBlocked(p, body); f != nil {
-			return nil, f
-		}
 	}
 	q := asking{call: c, p: p}
 	unsent := c.outcome.Attempts
 	for {
 		q.attempts++
-		if q.attempts > 1 && c.equals != nil { // a repeat is p's
-			c.equals = &upstream.Equals{Alone: c.equals.Alone}
+		if q.attempts > 1 { // a repeat is p's
+			c.equals = c.equals.Anew()
 		}
 		a, f := c.paidAttempt(p, body, chosen)
 		if c.equals != nil && c.equals.Next != nil && c.equals.Next != p {
@@ -89,6 +65,33 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 	}
 }
 
+// requestTo gives the body for p, and how it is to be served, unless p must not be asked for that. The body of a pack that
+// has not left stands for its own, which is not known before.
+func (c *call) requestTo(p *upstream.Provider) (body []byte, chosen wire.Serving, f *failure.Failure) {
+	if f = c.needsUser(p); f != nil {
+		return nil, chosen, f
+	}
+	if c.pack != nil {
+		body = c.pack.gather()
+	} else if body, f = c.encode(p); f != nil {
+		return nil, chosen, f
+	}
+	chosen = wire.ServingOf(body)
+	if f = c.namesOthers(p, chosen.Models); f != nil {
+		return nil, chosen, f
+	}
+	if p.ServesOtherwise() {
+		chosen = wire.ServingOf(p.AsServed(body))
+	}
+	if f = c.namesPlace(p, body); f != nil {
+		return nil, chosen, f
+	}
+	if c.pack == nil { // whose calls have each been looked up
+		f = c.wasBlocked(p, body)
+	}
+	return body, chosen, f
+}
+
 // namesOthers gives the failure of a request that names models to answer in the place of its own, which p does not serve by
 // their names: a client gets no model that it could not ask for by itself.
 func (c *call) namesOthers(p *upstream.Provider, models []string) *failure.Failure {
@@ -109,9 +112,6 @@ func (c *call) namesPlace(p *upstream.Provider, body []byte) *failure.Failure {
 	if regions == nil {
 		return nil
 	}
-	if body == nil { // that of a pack
-		body = c.received()
-	}
 	member := wire.PlaceOf(body)
 	if member == "" {
 		return nil
@@ -120,14 +120,6 @@ func (c *call) namesPlace(p *upstream.Provider, body []byte) *failure.Failure {
 		member+" chooses where provider "+p.Name+" works or sends your data, which may be in these regions alone: "+regions.String()+". Leave "+member+" out")
 	f.Param, f.UnsupportedHere = member, true
 	return f
-}
-
-// compose gives the body for p; that of a pack is not known before it leaves.
-func (c *call) compose(p *upstream.Provider) ([]byte, *failure.Failure) {
-	if c.pack != nil {
-		return c.pack.gather(), nil
-	}
-	return c.encode(p)
 }
 
 // encode puts the request into p's form.

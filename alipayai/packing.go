@@ -243,9 +243,7 @@ func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *fai
 	if alone == "" {
 		return a, f
 	}
-	if c.equals != nil { // as a repeat, this is p's
-		c.equals = &upstream.Equals{Alone: c.equals.Alone}
-	}
+	c.equals = c.equals.Anew() // as a repeat, this is p's
 	c.outcome.AskedAlone = alone
 	c.g.Packs.Observer.AskedAlone(p.Name, alone)
 	a, f = c.tryAlone(p, alternatives)

@@ -90,9 +90,7 @@ func (k *Packs) join(c *call, providers []*upstream.Provider, alternatives bool,
 		g.call.Received, g.call.pack = c.Received, g
 		g.call.outcome.RequestID, g.call.outcome.Attempts, g.attempts = c.outcome.RequestID, c.outcome.Attempts, c.outcome.Attempts
 		g.call.ctx, g.cancel = context.WithCancel(context.Background())
-		if c.equals != nil {
-			g.call.equals = &upstream.Equals{Alone: c.equals.Alone}
-		}
+		g.call.equals = c.equals.Anew()
 		k.open[key] = g
 		ended := k.Running()
 		go func() {

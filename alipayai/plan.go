@@ -340,7 +340,7 @@ func (c *call) move(p *upstream.Provider, rest []*upstream.Provider) bool {
 	next := c.equals.Next
 	if next == nil || next == p {
 		c.equals.Release() // p did not come to use it
-		c.equals = &upstream.Equals{Alone: c.equals.Alone}
+		c.equals = c.equals.Anew()
 		return false
 	}
 	putFirst(next, rest)

@@ -25,6 +25,14 @@ type Equals struct {
 	began time.Time    // of the first wait; zero before
 }
 
+// Anew gives the equals of another try, which has no others until they are set; nil for nil.
+func (e *Equals) Anew() *Equals {
+	if e == nil {
+		return nil
+	}
+	return &Equals{Alone: e.Alone}
+}
+
 // errMoved says that another provider has a permit first.
 var errMoved = errors.New("an equal provider has a permit first")
 
