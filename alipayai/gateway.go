@@ -232,38 +232,12 @@ func (g *Gateway) Prepare() error {
 	if err := g.Shadow.check(g); err != nil {
 		return err
 	}
-	for _, p := range append(slices.Clone(g.Providers), g.Canary.candidate()...) {
-		switch {
-		case p.Users == nil:
-			continue
-		case g.hasUsers && p.UserField != g.userField:
-			return fmt.Errorf("provider %s: user_token has another name_header than the providers beside it; a call can name its user in one way only", p.Name)
-		}
-		g.hasUsers, g.userField = true, p.UserField
+	if err := g.findUsers(); err != nil {
+		return err
 	}
-	if g.MaxBody == 0 {
-		g.MaxBody = DefaultMaxBody
+	if err := g.prepareBounds(); err != nil {
+		return err
 	}
-	if g.MaxAnswer == 0 {
-		g.MaxAnswer = DefaultMaxAnswer
-	}
-	if g.Deadline == 0 {
-		g.Deadline = DefaultDeadline
-	}
-	if g.MaxBuffered == 0 {
-		g.MaxBuffered = max(DefaultMaxBuffered, g.MaxAnswer)
-	}
-	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.MaxBuffered < 0 || g.Deadline < 0 {
-		return errors.New("max_body, max_answer, max_buffered and deadline must not be negative")
-	}
-	if g.MaxBuffered < g.MaxAnswer {
-		return fmt.Errorf("max_buffered is %d bytes, less than the %d of max_answer: an answer of that size could never be held; raise the one or lower the other",
-			g.MaxBuffered, g.MaxAnswer)
-	}
-	if g.Room == nil {
-		g.Room = new(Room)
-	}
-	g.Room.open(g.MaxBuffered)
 	switch g.Class {
 	case "":
 		g.Class = ClassInference
@@ -293,6 +267,48 @@ func (g *Gateway) Prepare() error {
 	return nil
 }
 
+// findUsers finds out whether providers serve tenants' users by themselves, and by what a call names its user.
+func (g *Gateway) findUsers() error {
+	for _, p := range append(slices.Clone(g.Providers), g.Canary.candidate()...) {
+		switch {
+		case p.Users == nil:
+			continue
+		case g.hasUsers && p.UserField != g.userField:
+			return fmt.Errorf("provider %s: user_token has another name_header than the providers beside it; a call can name its user in one way only", p.Name)
+		}
+		g.hasUsers, g.userField = true, p.UserField
+	}
+	return nil
+}
+
+// prepareBounds sets how large bodies and answers may be, and how long a call may take.
+func (g *Gateway) prepareBounds() error {
+	if g.MaxBody == 0 {
+		g.MaxBody = DefaultMaxBody
+	}
+	if g.MaxAnswer == 0 {
+		g.MaxAnswer = DefaultMaxAnswer
+	}
+	if g.Deadline == 0 {
+		g.Deadline = DefaultDeadline
+	}
+	if g.MaxBuffered == 0 {
+		g.MaxBuffered = max(DefaultMaxBuffered, g.MaxAnswer)
+	}
+	if g.MaxBody < 0 || g.MaxAnswer < 0 || g.MaxBuffered < 0 || g.Deadline < 0 {
+		return errors.New("max_body, max_answer, max_buffered and deadline must not be negative")
+	}
+	if g.MaxBuffered < g.MaxAnswer {
+		return fmt.Errorf("max_buffered is %d bytes, less than the %d of max_answer: an answer of that size could never be held; raise the one or lower the other",
+			g.MaxBuffered, g.MaxAnswer)
+	}
+	if g.Room == nil {
+		g.Room = new(Room)
+	}
+	g.Room.open(g.MaxBuffered)
+	return nil
+}
+
 // CheckRegions refuses providers that see the gateway's calls in another region than the first of its own, unless it is
 // said that this is meant: its own, and those that see the calls beside them, as a moderator's.
 func (g *Gateway) CheckRegions(others ...*upstream.Provider) error {
@@ -317,8 +333,8 @@ func (g *Gateway) CheckRegions(others ...*upstream.Provider) error {
 	return nil
 }
 
-// MaySee reports whether p may see what a tenant's calls carry, wherever a copy of them goes.
-func (g *Gateway) MaySee(p *upstream.Provider, tenant string) bool {
+// maySee reports whether p may see what a tenant's calls carry, wherever a copy of them goes.
+func (g *Gateway) maySee(p *upstream.Provider, tenant string) bool {
 	return p.Within(g.Residency.Of(tenant)) && p.Within(p.Residency.Of(tenant))
 }
 

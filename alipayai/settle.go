@@ -223,7 +223,7 @@ func (s *Shadow) provider() []*upstream.Provider {
 // of tenants that are not known or have opted out, and those whose text may not go there.
 func (s *Shadow) sample(c *call) {
 	if s == nil || !chosen(s.Share) || c.class() != ClassInference || c.Tenant == AnonymousTenant || s.OptedOut[c.Tenant] ||
-		!c.Endpoint.HasChoices() || !s.Provider.Serves(c.Endpoint, c.Request.Model) || !c.g.MaySee(s.Provider, c.Tenant) {
+		!c.Endpoint.HasChoices() || !s.Provider.Serves(c.Endpoint, c.Request.Model) || !c.g.maySee(s.Provider, c.Tenant) {
 		return
 	}
 	c.Seen, c.outcome.Shadow = new(Seen), s.Provider.Name

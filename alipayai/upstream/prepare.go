@@ -32,6 +32,47 @@ func (p *Provider) Prepare() error {
 			return fmt.Errorf("%s has a line break or another control character in it", option)
 		}
 	}
+	if err := p.prepareTimes(); err != nil {
+		return err
+	}
+	if err := p.prepareChoices(); err != nil {
+		return err
+	}
+	if err := p.prepareForms(); err != nil {
+		return err
+	}
+	if p.Credentials == nil {
+		p.Credentials = new(credentials.Filter)
+		if p.Tokens != nil && p.Tokens.Cell != nil {
+			p.Credentials.Watch(p.Tokens.Cell)
+		}
+	}
+	p.rules = slices.Concat(p.Codes, p.Profile.Codes)
+	if p.Hold == nil {
+		p.Hold = new(Hold)
+	}
+	if err := p.prepareHeaders(); err != nil {
+		return err
+	}
+	if p.Budget == nil {
+		p.Budget = new(failover.Budget)
+	}
+	if p.Verify == VerifyRequire && !p.Profile.Signs() {
+		return fmt.Errorf("verify_response require: answers of profile %s are not signed", p.Profile.Name)
+	}
+	p.account = p.Name + "@" + p.BaseURL.Host
+	if p.Responses && p.AnswerForm.Translates() {
+		return errors.New("api responses: answer says of chat completions where their content stands; take one of them out")
+	}
+	if err := p.prepareAddresses(); err != nil {
+		return err
+	}
+	p.Shape = p.shapeOf()
+	return nil
+}
+
+// prepareTimes sets how long the provider may take.
+func (p *Provider) prepareTimes() error {
 	if p.Timeout == 0 {
 		p.Timeout = DefaultTimeout
 	}
@@ -44,6 +85,11 @@ func (p *Provider) Prepare() error {
 	if p.StreamTimeout < 0 {
 		return errors.New("stream_timeout is negative; write it like 30s")
 	}
+	return nil
+}
+
+// prepareChoices sets the words that are not given, and refuses those that there are not.
+func (p *Provider) prepareChoices() error {
 	switch p.Verify {
 	case "":
 		p.Verify = VerifyIfPresent
@@ -63,6 +109,11 @@ func (p *Provider) Prepare() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// prepareForms makes what requests and answers are read and written with.
+func (p *Provider) prepareForms() error {
 	switch {
 	case p.Dialect != "" && p.Profile.Format != wire.OpenAI:
 		return fmt.Errorf("dialect goes with OpenAI's format, and profile %s speaks another", p.Profile.Name)
@@ -96,33 +147,6 @@ func (p *Provider) Prepare() error {
 		}
 		p.envelope, p.nonce = around, around.nonce
 	}
-	if p.Credentials == nil {
-		p.Credentials = new(credentials.Filter)
-		if p.Tokens != nil && p.Tokens.Cell != nil {
-			p.Credentials.Watch(p.Tokens.Cell)
-		}
-	}
-	p.rules = slices.Concat(p.Codes, p.Profile.Codes)
-	if p.Hold == nil {
-		p.Hold = new(Hold)
-	}
-	if err := p.prepareHeaders(); err != nil {
-		return err
-	}
-	if p.Budget == nil {
-		p.Budget = new(failover.Budget)
-	}
-	if p.Verify == VerifyRequire && !p.Profile.Signs() {
-		return fmt.Errorf("verify_response require: answers of profile %s are not signed", p.Profile.Name)
-	}
-	p.account = p.Name + "@" + p.BaseURL.Host
-	if p.Responses && p.AnswerForm.Translates() {
-		return errors.New("api responses: answer says of chat completions where their content stands; take one of them out")
-	}
-	if err := p.prepareAddresses(); err != nil {
-		return err
-	}
-	p.Shape = p.shapeOf()
 	return nil
 }
 

@@ -26,14 +26,14 @@ var (
 // code: answers that are longer report none.
 const maxReport = 16 << 10
 
-// Verifies reports whether answers are looked at at all.
-func (p *Provider) Verifies() bool {
+// verifies reports whether answers are looked at at all.
+func (p *Provider) verifies() bool {
 	return p.Scheme != nil && p.Profile.Signs() && p.Verify != VerifyOff
 }
 
 // verifies reports whether the answer is looked at: a stream carries no signature.
 func (x *Exchange) verifies() bool {
-	return x.provider.Verifies() && !IsEventStream(x.Response.Header)
+	return x.provider.verifies() && !IsEventStream(x.Response.Header)
 }
 
 // Verify checks the signature over an answer's whole body, where that is looked at.
@@ -77,9 +77,9 @@ func AsksForPayment(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusPaymentRequired && strings.TrimSpace(resp.Header.Get("Payment-Needed")) != ""
 }
 
-// IsError reports whether an answer with this status is a failure by that alone:
+// isError reports whether an answer with this status is a failure by that alone:
 // a 402 may say what has to be paid.
-func IsError(status int) bool {
+func isError(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusPaymentRequired
 }
 
@@ -113,7 +113,7 @@ func (x *Exchange) PassOn(limit int64, keepSignature bool) *failure.Failure {
 		return x.Broken(err)
 	}
 	if verifies {
-		if f := Unverified(x.Verify(body), IsError(resp.StatusCode)); f != nil {
+		if f := Unverified(x.Verify(body), isError(resp.StatusCode)); f != nil {
 			return f
 		}
 		if !keepSignature {
@@ -155,13 +155,13 @@ func (b *trailed) Read(p []byte) (int, error) {
 func (x *Exchange) apply(body []byte, mask *credentials.Mask) {
 	var reported *wire.Failure
 	if len(body) <= maxReport {
-		if _, parsed, err := x.provider.AnswerForm.ParseBody(body, IsError(x.Response.StatusCode)); err == nil {
+		if _, parsed, err := x.provider.AnswerForm.ParseBody(body, isError(x.Response.StatusCode)); err == nil {
 			reported = parsed.Failure
 		}
 	}
 	switch {
 	case reported != nil:
-	case IsError(x.Response.StatusCode):
+	case isError(x.Response.StatusCode):
 		reported = new(wire.Failure)
 	default:
 		return
