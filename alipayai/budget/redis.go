@@ -58,8 +58,6 @@ type Redis struct {
 	held map[string]*held
 	// down is until when Redis counts as away without being asked.
 	down time.Time
-	// reachable says whether the last exchange has succeeded.
-	reachable bool
 
 	start sync.Once
 	ctx   context.Context // ends with Close
@@ -82,8 +80,8 @@ func NewRedis(client redis.UniversalClient, replicas int) *Redis {
 		// What is taken is stated altogether, with a number: twice is the same as once.
 		exchange: redisstore.Exchange{Client: client, Timeout: redisTimeout, Repeat: redisstore.Idempotent},
 		script:   redis.NewScript(source), replicas: max(replicas, 1), process: rand.Text(), keys: redisstore.KeysOf("budgets"),
-		held: make(map[string]*held), reachable: true,
-		ctx: ctx, stop: stop, done: make(chan struct{}),
+		held: make(map[string]*held),
+		ctx:  ctx, stop: stop, done: make(chan struct{}),
 	}
 }
 
@@ -105,13 +103,6 @@ func (r *Redis) Close() error {
 	return nil
 }
 
-// Reachable reports whether the last exchange with Redis has succeeded.
-func (r *Redis) Reachable() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.reachable
-}
-
 // nameOf is the budget's name in Redis.
 func nameOf(key Key) string { return redisstore.Digest(redisstore.Texts(key.parts()...)) }
 
@@ -130,7 +121,6 @@ func (r *Redis) run(ctx context.Context, name string, args ...any) (redisstore.L
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reachable = err == nil
 	if err != nil {
 		r.down = time.Now().Add(pollEvery / 2)
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
