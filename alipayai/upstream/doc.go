@@ -2,7 +2,8 @@
 // is permitted, composed, signed and watched, and how its answer is verified. It
 // knows neither a client nor what a call is.
 //
-// [Provider.Send] is the one way out. A request takes its steps in this order:
+// [Provider.Send] is the one way out. send.go has the steps that a request takes, in this
+// order; what each does is in the file beside it:
 //
 //	outside    address.go   whether one of its addresses may see what it carries
 //	admit      wait.go      whether it may be asked (hold.go), then a live access token
@@ -17,8 +18,8 @@
 // providers. What others have composed is held against what goes out in identity.go, and
 // forward.go says what of a header passes. draft.go signs a request that is only looked at.
 //
-// Providers are described in provider.go, profiles.go with profile_codes.go, and
-// environment.go, and made ready in prepare.go. address.go has the places at which one is
+// Providers are described in provider.go, profiles.go and environment.go, and made ready
+// in prepare.go. address.go has the places at which one is
 // reached, and routes.go which of them is the fastest. envelope.go and rewrite.go put a
 // request into the form of a contract of one's own, and served.go says what of it vendors
 // charge by. secrets.go knows what of a request must not be shown, and inflate.go reads answers that come compressed.
