@@ -78,20 +78,28 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	}
 	c.TakeModeration(r.Context())
 	a, err := d.Gateway.Do(r.Context(), c)
-	if err != nil {
-		if e, ok := errors.AsType[*alipayai.Error](err); ok {
-			if rd.route.Lacking != nil && e.LacksEndpoint() {
-				rd.route.Lacking(d.Gateway, w, tenant, rd)
-			} else {
-				out.refuse(w, e)
-			}
-			if e.ClosesSlowly() {
-				_ = http.NewResponseController(w).Flush()
-			}
-			e.Close()
-		}
+	if e, ok := errors.AsType[*alipayai.Error](err); ok {
+		d.fail(w, tenant, rd, &out, e)
 		return
 	}
+	d.give(w, a, &out)
+}
+
+// fail ends a call that brought no answer.
+func (d *Door) fail(w http.ResponseWriter, tenant string, rd *Reading, out *writing, e *alipayai.Error) {
+	if rd.route.Lacking != nil && e.LacksEndpoint() {
+		rd.route.Lacking(d.Gateway, w, tenant, rd)
+	} else {
+		out.refuse(w, e)
+	}
+	if e.ClosesSlowly() {
+		_ = http.NewResponseController(w).Flush()
+	}
+	e.Close()
+}
+
+// give writes an answer, whole or as a stream, and ends the call.
+func (d *Door) give(w http.ResponseWriter, a *alipayai.Answer, out *writing) {
 	delivered := false
 	defer func() {
 		a.Close(delivered)
@@ -113,7 +121,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 	a.Describe(w.Header())
 	out.name(w.Header())
 	if a.Streams() {
-		delivered = d.stream(w, a, &out)
+		delivered = d.stream(w, a, out)
 		return
 	}
 	body := a.Body()
