@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/batches"
 )
 
 // Store keeps the states of histories for all replicas.
@@ -61,7 +63,7 @@ type State struct {
 	// BlockedAt is when the shadow has last blocked what was answered; zero for never.
 	BlockedAt time.Time `json:"blocked_at,omitzero"`
 	// Taken are the last batches of replicas, so that none counts twice.
-	Taken map[string]Batch `json:"taken,omitempty"`
+	Taken batches.Last `json:"taken,omitempty"`
 }
 
 // Report is what operators are told.
@@ -84,12 +86,6 @@ func (h *History) Report() Report {
 		}
 	}
 	return r
-}
-
-// Batch is one of a replica's, by its number.
-type Batch struct {
-	Number int64     `json:"number"`
-	At     time.Time `json:"at"`
 }
 
 // Replicas that have sent nothing for so long are forgotten, and those beyond so many.
@@ -121,22 +117,6 @@ func (s *State) add(b *Counts, p0 float64, now time.Time) {
 			s.Drifts[aspect] = d
 		}
 	}
-}
-
-// take reports whether a batch of a replica is new, and remembers it.
-func (s *State) take(replica string, number int64, now time.Time) bool {
-	if number <= s.Taken[replica].Number {
-		return false
-	}
-	if s.Taken == nil {
-		s.Taken = make(map[string]Batch)
-	}
-	s.Taken[replica] = Batch{number, now}
-	maps.DeleteFunc(s.Taken, func(_ string, b Batch) bool { return now.Sub(b.At) > forgetReplica })
-	for len(s.Taken) > maxReplicas {
-		delete(s.Taken, slices.MinFunc(slices.Collect(maps.Keys(s.Taken)), func(a, b string) int { return s.Taken[a].At.Compare(s.Taken[b].At) }))
-	}
-	return true
 }
 
 // valid reports whether s may have been written by a history.
@@ -266,7 +246,7 @@ func (h *History) Exchange(ctx context.Context) error {
 		} else if !s.valid() {
 			return nil, ErrState
 		}
-		if s.take(h.replica, h.number, now) { // or it was there before, and the reply was lost
+		if s.Taken.Take(h.replica, h.number, now, forgetReplica, maxReplicas) { // or it was there before, and the reply was lost
 			s.add(sending, h.may, now)
 		}
 		return json.Marshal(s)

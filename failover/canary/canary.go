@@ -204,7 +204,7 @@ func (c *Canary) Exchange(ctx context.Context) error {
 		if last != nil && last.Epoch != s.Epoch {
 			return // what calls were was before it began anew
 		}
-		if s.take(c.replica, c.number, now) { // or it was there before, and the reply was lost
+		if s.Seen.Take(c.replica, c.number, now, forgetReplica, maxReplicas) { // or it was there before, and the reply was lost
 			s.Look(c.plan, c.sending, now)
 		}
 		if a := c.alone; a != nil && a.Phase == RolledBack && s.Phase != Promoted && s.Phase != RolledBack {

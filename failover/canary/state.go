@@ -3,8 +3,9 @@ package canary
 import (
 	"crypto/rand"
 	"maps"
-	"slices"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/batches"
 )
 
 // Phase is where a canary is.
@@ -71,13 +72,7 @@ type State struct {
 	Latencies histogram     `json:"latencies"`
 	P95       time.Duration `json:"p95"`
 	// Seen is the number of the last batch of counts of each replica, and when it came.
-	Seen map[string]Batch `json:"seen"`
-}
-
-// Batch says which counts of a replica were taken into account last.
-type Batch struct {
-	Number int64     `json:"number"`
-	At     time.Time `json:"at"`
+	Seen batches.Last `json:"seen"`
 }
 
 // newState begins with the first step.
@@ -210,19 +205,3 @@ const (
 	// forgetReplica is how long a replica is remembered that sends nothing more.
 	forgetReplica = 7 * 24 * time.Hour
 )
-
-// take reports whether a batch of a replica is new, and remembers it.
-func (s *State) take(replica string, number int64, now time.Time) bool {
-	if number <= s.Seen[replica].Number {
-		return false
-	}
-	if s.Seen == nil {
-		s.Seen = make(map[string]Batch)
-	}
-	s.Seen[replica] = Batch{number, now}
-	maps.DeleteFunc(s.Seen, func(_ string, b Batch) bool { return now.Sub(b.At) > forgetReplica })
-	for len(s.Seen) > maxReplicas {
-		delete(s.Seen, slices.MinFunc(slices.Collect(maps.Keys(s.Seen)), func(a, b string) int { return s.Seen[a].At.Compare(s.Seen[b].At) }))
-	}
-	return true
-}

@@ -47,7 +47,7 @@ var rooms = map[string]room{
 	"limiter":          {imports: []string{"internal/redisstore"}},
 	"failover":         {imports: []string{"internal/redisstore"}},
 	"failover/balance": {},
-	"failover/canary":  {imports: []string{"internal/redisstore"}},
+	"failover/canary":  {imports: []string{"internal/redisstore", "internal/batches"}},
 	"alipayai/wire":    {folders: true},
 	"alipayai/sandbox": {},
 	// How requests leave, and what must not leave.
@@ -90,7 +90,7 @@ var rooms = map[string]room{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "internal/record",
 	}},
 	// What comes after a call: a copy of it, to compare.
-	"alipayai/shadow": {imports: []string{"limiter", "alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/toolcheck"}},
+	"alipayai/shadow": {imports: []string{"limiter", "alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/toolcheck", "internal/batches"}},
 	// Prompts that are asked again and again.
 	"alipayai/suite": {imports: []string{"alipayai/toolcheck", "internal/record"}},
 	// What tenants' users have authorised.
@@ -98,6 +98,7 @@ var rooms = map[string]room{
 	// A door for each dialect of clients.
 	"alipayai/door": {folders: true, imports: []string{"alipayai", "alipayai/upstream", "alipayai/failure", "alipayai/wire", "alipayai/replay"}},
 	// What the adapter and its libraries use.
+	"internal/batches":    {},
 	"internal/expiring":   {},
 	"internal/filewatch":  {},
 	"internal/record":     {imports: []string{"internal/redisstore"}},
