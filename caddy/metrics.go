@@ -20,7 +20,10 @@ import (
 // each configuration has a registry of its own, and the same collectors are
 // registered with every one. No label's value is chosen by a client.
 type metrics struct {
-	once            sync.Once
+	once sync.Once
+	// all are the collectors below.
+	all []prometheus.Collector
+
 	requests        *prometheus.CounterVec
 	attempts        *prometheus.CounterVec
 	tokenFetches    *prometheus.CounterVec
@@ -48,97 +51,85 @@ type metrics struct {
 	shadowFirst     *prometheus.HistogramVec
 }
 
-const metricsNamespace, metricsSubsystem = "caddy", "alipayai"
+// counter makes a counter that register makes visible.
+func (m *metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m.all = append(m.all, c)
+	return c
+}
 
+// histogram makes a histogram that register makes visible.
+func (m *metrics) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	m.all = append(m.all, h)
+	return h
+}
+
+// callSeconds are buckets for what takes as long as a call does.
+var callSeconds = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30}
+
+// init makes the collectors. Names stand here, and in gauges.go, as they are shown.
 func (m *metrics) init() {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help,
-		}, labels)
-	}
-	seconds := func(name, help string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: name, Help: help,
-			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
-		}, []string{"provider", "endpoint"})
-	}
-	m.requests = counter("requests_total",
+	m.requests = m.counter("caddy_alipayai_requests_total",
 		"Calls served, by provider, endpoint, the HTTP status the client saw, and the failure's code (empty for a success).",
 		"provider", "endpoint", "status", "code")
-	m.attempts = counter("attempts_total",
+	m.attempts = m.counter("caddy_alipayai_attempts_total",
 		"Attempts at a provider, also those that were rejected before anything was sent, by the code of their failure (empty for a success).", "provider", "code")
-	m.tokenFetches = counter("token_refreshes_total",
+	m.tokenFetches = m.counter("caddy_alipayai_token_refreshes_total",
 		"Access tokens asked of a token endpoint, by result: ok, refused or unavailable.", "provider", "result")
-	m.signingFailures = counter("signing_failures_total",
+	m.signingFailures = m.counter("caddy_alipayai_signing_failures_total",
 		"Requests that could not be signed.", "provider")
-	m.firstByte = seconds("time_to_first_byte_seconds",
-		"Time from a call's start until the first byte of content went to the client.")
-	m.queueWait = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "queue_wait_seconds",
-		Help:    "Time that calls waited for the provider's rate cap.",
-		Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10},
-	}, []string{"provider"})
-	m.rejections = counter("rejections_total",
+	m.firstByte = m.histogram("caddy_alipayai_time_to_first_byte_seconds",
+		"Time from a call's start until the first byte of content went to the client.", callSeconds, "provider", "endpoint")
+	m.queueWait = m.histogram("caddy_alipayai_queue_wait_seconds",
+		"Time that calls waited for the provider's rate cap.", []float64{.001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10}, "provider")
+	m.rejections = m.counter("caddy_alipayai_rejections_total",
 		"Calls that were rejected, by reason.", "provider", "reason")
-	m.fallbacks = counter("fallbacks_total",
+	m.fallbacks = m.counter("caddy_alipayai_fallbacks_total",
 		"Calls that went on from a provider to the next one or to a cached answer, by reason.", "provider", "reason")
-	m.stored = counter("stored_answers_total",
+	m.stored = m.counter("caddy_alipayai_stored_answers_total",
 		"Answers that had been given before, by where they were kept: cache or idempotency.", "provider", "store")
-	m.evidence = counter("evidence_total",
+	m.evidence = m.counter("caddy_alipayai_evidence_total",
 		"Records of system errors, by what became of them: logged, suppressed, sealed, seal_failed or dropped.", "result")
-	m.alerts = counter("alerts_total",
+	m.alerts = m.counter("caddy_alipayai_alerts_total",
 		"Alerts, by sink and kind, and by result: sent, failed or dropped.", "sink", "kind", "result")
-	m.packed = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "pack_calls",
-		Help:    "Calls that left together in one request.",
-		Buckets: []float64{2, 3, 5, 10, 15, 20, 50, 100},
-	}, []string{"provider"})
-	m.askedAlone = counter("packed_asked_alone_total",
+	m.packed = m.histogram("caddy_alipayai_pack_calls",
+		"Calls that left together in one request.", []float64{2, 3, 5, 10, 15, 20, 50, 100}, "provider")
+	m.askedAlone = m.counter("caddy_alipayai_packed_asked_alone_total",
 		"Calls that were packed and then asked alone, by reason.", "provider", "reason")
-	m.compared = counter("pack_comparisons_total",
+	m.compared = m.counter("caddy_alipayai_pack_comparisons_total",
 		"Answers of packed calls that were compared with those to the calls alone, by result: same or different.", "provider", "result")
-	m.moderation = counter("moderation_total",
+	m.moderation = m.counter("caddy_alipayai_moderation_total",
 		"Verdicts on requests and answers, by moderator, by what has decided (rules, model, cache, error, output) and by result: allowed or blocked.",
 		"moderator", "by", "result")
-	m.moderationTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "moderation_seconds",
-		Help:    "Time that verdicts of a moderator's model took, those of its cache included.",
-		Buckets: []float64{.001, .01, .05, .1, .2, .4, .8, 1.6, 3.2},
-	}, []string{"moderator"})
-	m.cost = counter("cost_total",
+	m.moderationTime = m.histogram("caddy_alipayai_moderation_seconds",
+		"Time that verdicts of a moderator's model took, those of its cache included.", []float64{.001, .01, .05, .1, .2, .4, .8, 1.6, 3.2}, "moderator")
+	m.cost = m.counter("caddy_alipayai_cost_total",
 		"What attempts have cost, in units of the currency, by how well that is known: known, estimated or unknown (at most).",
 		"provider", "model", "currency", "outcome")
-	m.floorWaste = counter("floor_waste_total",
+	m.floorWaste = m.counter("caddy_alipayai_floor_waste_total",
 		"The part of cost_total that is due to minimum charges alone.", "provider", "model", "currency")
-	m.tokens = counter("tokens_total",
+	m.tokens = m.counter("caddy_alipayai_tokens_total",
 		"Tokens that were charged, by type: input, cached_input (which are not in input) or output.", "provider", "model", "type")
-	m.ledgerLines = counter("ledger_lines_total",
+	m.ledgerLines = m.counter("caddy_alipayai_ledger_lines_total",
 		"Lines of the ledger, by what became of them: written or dropped.", "result")
-	m.shadow = counter("shadow_total",
+	m.shadow = m.counter("caddy_alipayai_shadow_total",
 		"Copies of calls for a shadow, by outcome: same or different, as the calls that were compared did, or dropped.", "provider", "outcome")
-	m.shadowDropped = counter("shadow_dropped_total",
+	m.shadowDropped = m.counter("caddy_alipayai_shadow_dropped_total",
 		"Copies that a shadow was not asked, by reason.", "provider", "reason")
-	m.shadowDiffers = counter("shadow_differences_total",
+	m.shadowDiffers = m.counter("caddy_alipayai_shadow_differences_total",
 		"What differs in pairs, by aspect (blocked, failure, finish, tool_calls, length, latency) and by which one is worse: real, shadow or neither.",
 		"provider", "aspect", "worse")
-	m.shadowFirst = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: metricsNamespace, Subsystem: metricsSubsystem, Name: "shadow_first_content_seconds",
-		Help:    "Time to the first content of the calls that were compared, by side: real or shadow.",
-		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30},
-	}, []string{"provider", "side"})
-	m.duration = seconds("request_duration_seconds",
-		"Time from a call's start to its end.")
+	m.shadowFirst = m.histogram("caddy_alipayai_shadow_first_content_seconds",
+		"Time to the first content of the calls that were compared, by side: real or shadow.", callSeconds, "provider", "side")
+	m.duration = m.histogram("caddy_alipayai_request_duration_seconds",
+		"Time from a call's start to its end.", callSeconds, "provider", "endpoint")
 }
 
 // register makes the metrics visible in a configuration's registry.
 func (m *metrics) register(registry *prometheus.Registry) error {
 	m.once.Do(m.init)
-	for _, c := range []prometheus.Collector{
-		m.requests, m.attempts, m.tokenFetches, m.signingFailures, m.firstByte, m.duration,
-		m.queueWait, m.rejections, m.fallbacks, m.stored, m.evidence, m.alerts,
-		m.packed, m.askedAlone, m.compared, m.moderation, m.moderationTime,
-		m.cost, m.floorWaste, m.tokens, m.ledgerLines, m.shadow, m.shadowDropped, m.shadowDiffers, m.shadowFirst,
-	} {
+	for _, c := range m.all {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err
 		}
