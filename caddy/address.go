@@ -59,9 +59,7 @@ func (a *App) openRoutes(p *upstream.Provider) {
 	for _, address := range p.Addresses {
 		identity = append(identity, address.URL.String())
 	}
-	routes, release := acquire[upstream.Routes]("routes", identity...)
-	a.releases = append(a.releases, release)
-	p.Routes = routes
+	p.Routes = acquireFor[upstream.Routes](&a.releases, "routes", identity...)
 	a.jobs.add("probes of provider "+p.Name, p.Probes)
 }
 

@@ -40,8 +40,7 @@ type alertState struct {
 
 // openAlerts makes the sinks and the alerter.
 func (a *App) openAlerts() error {
-	kept, release := acquire[alertState]("alerts")
-	a.releases = append(a.releases, release)
+	kept := acquireFor[alertState](&a.releases, "alerts")
 	kept.once.Do(func() { kept.State = alert.NewState() })
 	host, err := os.Hostname()
 	if err != nil {

@@ -187,10 +187,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openResidency(); err != nil {
 		return err
 	}
-	m, release := acquire[metrics]("metrics")
-	a.metrics = m
-	a.releases = append(a.releases, release)
-	if err := m.register(ctx.GetMetricsRegistry()); err != nil {
+	a.metrics = acquireFor[metrics](&a.releases, "metrics")
+	if err := a.metrics.register(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	var err error
@@ -336,15 +334,24 @@ func (a *App) wouldStart() {
 
 // provider finds a provider by name.
 func (a *App) provider(name string) (*upstream.Provider, error) {
-	p, ok := a.providers[name]
-	if !ok {
-		known := slices.Sorted(maps.Keys(a.providers))
-		if len(known) == 0 {
-			return nil, fmt.Errorf("provider %q is not declared; declare it in the alipayai global option", name)
-		}
-		return nil, fmt.Errorf("provider %q is not declared; the alipayai global option declares %s", name, strings.Join(known, ", "))
+	return declared("provider", name, a.providers)
+}
+
+// moderator finds a moderator by name.
+func (a *App) moderator(name string) (*Moderator, error) {
+	return declared("moderator", name, a.Moderators)
+}
+
+// declared finds one of a kind by name, or says which there are.
+func declared[T any](kind, name string, all map[string]T) (one T, err error) {
+	if one, ok := all[name]; ok {
+		return one, nil
 	}
-	return p, nil
+	if len(all) == 0 {
+		return one, fmt.Errorf("%s %q is not declared; declare it in the alipayai global option", kind, name)
+	}
+	known := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
+	return one, fmt.Errorf("%s %q is not declared; the alipayai global option declares %s", kind, name, known)
 }
 
 // loadApp gives the configuration's app, empty where none is configured.

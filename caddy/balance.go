@@ -150,9 +150,7 @@ func (h *Proxy) provisionBalance(app *App) error {
 		}
 	}
 	if joined > 0 {
-		var release func()
-		b.Latencies, release = acquire[balance.Latencies]("latencies", h.Providers...)
-		h.releases = append(h.releases, release)
+		b.Latencies = acquireFor[balance.Latencies](&h.releases, "latencies", h.Providers...)
 		for i := range b.Equals { // the list has grown since
 			b.Equals[i] = slices.Clip(slices.Clone(b.Equals[i]))
 		}

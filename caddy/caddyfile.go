@@ -172,6 +172,16 @@ func durationLike(to *caddy.Duration, example string) func(*caddyfile.Dispenser)
 	})
 }
 
+// durationOrOff reads a positive duration, or off.
+func durationOrOff(to *caddy.Duration, off *bool) func(*caddyfile.Dispenser) error {
+	return single(to, func(d *caddyfile.Dispenser, name, value string, to *caddy.Duration) error {
+		if *off = value == "off"; *off {
+			return nil
+		}
+		return parseDuration(d, name, value, to)
+	})
+}
+
 func parseDuration(d *caddyfile.Dispenser, name, value string, to *caddy.Duration) error {
 	return parseDurationLike(d, name, value, "15s", to)
 }

@@ -107,8 +107,7 @@ func (h *Proxy) provisionFailover(app *App) error {
 		if ttl < time.Second {
 			return errors.New("remember_blocked: the time must be a second or more")
 		}
-		calls, release := acquire[moderate.Blocked]("blocked calls", h.Providers...)
-		app.releases = append(app.releases, release)
+		calls := acquireFor[moderate.Blocked](&app.releases, "blocked calls", h.Providers...)
 		h.gateway.Blocked = &alipayai.BlockedCalls{Calls: calls, TTL: ttl}
 	}
 	if a := h.CachedAnswer; a != nil {
@@ -151,8 +150,7 @@ func (b *breakersState) Destruct() error { return b.Close() }
 
 // openBreakers acquires the breakers, which survive reloads.
 func (a *App) openBreakers() {
-	shared, release := acquire[breakersState]("breakers", a.store.identity)
-	a.releases = append(a.releases, release)
+	shared := acquireFor[breakersState](&a.releases, "breakers", a.store.identity)
 	shared.once.Do(func() { shared.breakers = a.store.breakers() })
 	a.breakers = shared.breakers
 	a.opens = append(a.opens, shared.Start)

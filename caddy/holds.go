@@ -23,8 +23,7 @@ func (h *pooledHolds) Destruct() error {
 
 // openHolds acquires what replicas hold, which survives reloads.
 func (a *App) openHolds() {
-	shared, release := acquire[pooledHolds]("holds", a.store.identity)
-	a.releases = append(a.releases, release)
+	shared := acquireFor[pooledHolds](&a.releases, "holds", a.store.identity)
 	shared.once.Do(func() { shared.sharedHolds = a.store.holds(upstream.SlowDownHold) })
 	if a.holds = shared.sharedHolds; a.holds != nil {
 		a.opens = append(a.opens, a.holds.Start)
@@ -36,9 +35,7 @@ func (a *App) openHolds() {
 // without a client id.
 func (a *App) holdAccount(p *upstream.Provider, key string) {
 	host, account := upstream.CanonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), cmp.Or(p.ClientID, key)
-	hold, release := acquire[upstream.Hold]("hold", host, account)
-	a.releases = append(a.releases, release)
-	p.Hold = hold
+	p.Hold = acquireFor[upstream.Hold](&a.releases, "hold", host, account)
 	if a.holds != nil {
 		p.SharedHold = a.holds.account(host, account)
 	}

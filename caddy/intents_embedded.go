@@ -120,9 +120,8 @@ func (a *App) openEmbeddings() error {
 	of := hashAll([]string{p.Name, p.BaseURL.String(), model})
 	e.remembered = filepath.Join(caddy.AppDataDir(), "alipayai", "embeddings", hex.EncodeToString(of[:16]))
 	content := append(contentOf(e.examples), p.Name, p.BaseURL.String(), model)
-	centroids, release := acquire[intent.Centroids]("centroids", content...)
-	a.releases = append(a.releases, release)
-	e.centroids, a.intents.embedded = centroids, e
+	e.centroids = acquireFor[intent.Centroids](&a.releases, "centroids", content...)
+	a.intents.embedded = e
 	a.jobs.add("examples of intents", e.learnExamples)
 	return nil
 }

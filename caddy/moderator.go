@@ -234,9 +234,7 @@ func (m *Moderator) openModel(a *App) error {
 	m.policy.Model, m.policy.ModelName, m.policy.Form, m.policy.Policy = alipayai.Asked{Gateway: gateway}, model, form, m.Model.Policy
 	m.policy.Asked = p.Asked(endpoint, model)
 	if !m.CacheOff {
-		cache, release := acquire[moderate.Cache]("verdicts", m.name)
-		a.releases = append(a.releases, release)
-		m.policy.Cache = cache
+		m.policy.Cache = acquireFor[moderate.Cache](&a.releases, "verdicts", m.name)
 	}
 	return nil
 }
@@ -254,17 +252,4 @@ func (m *Moderator) guard() *alipayai.OutputGuard {
 				zap.String("tenant", a.Tenant), zap.String("provider", a.Provider), zap.String("request_id", a.RequestID))
 		},
 	}
-}
-
-// moderator finds a moderator by name.
-func (a *App) moderator(name string) (*Moderator, error) {
-	m, ok := a.Moderators[name]
-	if !ok {
-		known := slices.Sorted(maps.Keys(a.Moderators))
-		if len(known) == 0 {
-			return nil, fmt.Errorf("moderator %q is not declared; declare it in the alipayai global option", name)
-		}
-		return nil, fmt.Errorf("moderator %q is not declared; the alipayai global option declares %s", name, strings.Join(known, ", "))
-	}
-	return m, nil
 }

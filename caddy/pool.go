@@ -68,8 +68,8 @@ func (a *App) openPool(p *upstream.Provider, c *Provider) error {
 		urls = append(urls, address.URL)
 	}
 	for _, u := range urls {
-		kept, release := acquire[outgoing.Kept]("pool", p.Name, u.Scheme, u.Host, c.transportKey)
-		a.releases = append(a.releases, release) // after warm is closed: the last comes first
+		// It is given back after warm is closed: the last comes first.
+		kept := acquireFor[outgoing.Kept](&a.releases, "pool", p.Name, u.Scheme, u.Host, c.transportKey)
 		logger := a.logger.With(zap.String("provider", p.Name), zap.String("address", u.Host))
 		warm, err := transport.Keep(u, outgoing.Keeping{
 			Kept: kept, Min: c.Pool.Min, Max: c.Pool.Max, Idle: time.Duration(c.Pool.Idle),

@@ -165,10 +165,11 @@ func (a *App) buildPrices() error {
 				book.ByModel[model] = each
 			}
 		}
-		estimate, release := acquire[price.Estimate]("estimate", p.BaseURL.Host, p.ClientID, name)
-		others, releaseOthers := acquire[price.Models]("models", p.BaseURL.Host, p.ClientID, name)
-		a.releases = append(a.releases, release, releaseOthers)
-		priced[name] = &alipayai.Priced{Book: book, Estimate: estimate, Models: namedModels(p, book), Others: others, Charges: charges[p.Profile.Name]}
+		priced[name] = &alipayai.Priced{
+			Book: book, Models: namedModels(p, book), Charges: charges[p.Profile.Name],
+			Estimate: acquireFor[price.Estimate](&a.releases, "estimate", p.BaseURL.Host, p.ClientID, name),
+			Others:   acquireFor[price.Models](&a.releases, "models", p.BaseURL.Host, p.ClientID, name),
+		}
 	}
 	if any || a.Ledger.wanted() {
 		a.priced = priced

@@ -132,12 +132,8 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if err != nil {
 		return nil, err
 	}
-	clock, release := acquire[upstream.Clock]("clock", p.BaseURL.Host)
-	a.releases = append(a.releases, release)
-	p.Clock = clock
-	budget, release := acquire[failover.Budget]("budget", p.BaseURL.Host, p.ClientID, name)
-	a.releases = append(a.releases, release)
-	p.Budget = budget
+	p.Clock = acquireFor[upstream.Clock](&a.releases, "clock", p.BaseURL.Host)
+	p.Budget = acquireFor[failover.Budget](&a.releases, "budget", p.BaseURL.Host, p.ClientID, name)
 
 	if p.Transport, err = c.transport(ctx); err != nil {
 		return nil, err

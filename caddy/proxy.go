@@ -235,9 +235,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))
-	room, release := acquire[alipayai.Room]("answers held", strconv.FormatInt(size, 10))
-	app.releases = append(app.releases, release)
-	h.gateway.Room = room
+	h.gateway.Room = acquireFor[alipayai.Room](&app.releases, "answers held", strconv.FormatInt(size, 10))
 	h.door.Gateway, h.door.Dialects = h.gateway, dialects
 	if err := h.gateway.Prepare(); err != nil {
 		return err
@@ -267,8 +265,7 @@ func (h *Proxy) Cleanup() error {
 // provisionTenants sets the tenants' limits and shares.
 func (h *Proxy) provisionTenants(w *warnings) error {
 	if len(h.Limits) > 0 {
-		usage, release := acquire[limiter.TenantLimits]("tenant limits", h.Providers...)
-		h.releases = append(h.releases, release)
+		usage := acquireFor[limiter.TenantLimits](&h.releases, "tenant limits", h.Providers...)
 		limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
 		for tenant, l := range h.Limits {
 			if err := l.check(tenant); err != nil {

@@ -205,41 +205,19 @@ func (h *Proxy) unmarshalCachedAnswer(d *caddyfile.Dispenser) error {
 
 // unmarshalIdempotency reads `idempotency <ttl>` or `idempotency off`.
 func (h *Proxy) unmarshalIdempotency(d *caddyfile.Dispenser) error {
-	i := new(Idempotency)
-	h.Idempotency = i
-	var value string
-	if err := args(d, &value); err != nil {
-		return err
-	}
-	if value == "off" {
-		i.Off = true
-		return nil
-	}
-	return parseDuration(d, "idempotency", value, &i.TTL)
+	h.Idempotency = new(Idempotency)
+	return durationOrOff(&h.Idempotency.TTL, &h.Idempotency.Off)(d)
 }
 
 // unmarshalRememberBlocked reads `remember_blocked <ttl>` or `remember_blocked off`.
 func (h *Proxy) unmarshalRememberBlocked(d *caddyfile.Dispenser) error {
-	b := new(RememberBlocked)
-	h.RememberBlocked = b
-	var value string
-	if err := args(d, &value); err != nil {
-		return err
-	}
-	if value == "off" {
-		b.Off = true
-		return nil
-	}
-	return parseDuration(d, "remember_blocked", value, &b.TTL)
+	h.RememberBlocked = new(RememberBlocked)
+	return durationOrOff(&h.RememberBlocked.TTL, &h.RememberBlocked.Off)(d)
 }
 
 // unmarshalStoreResponses reads `store_responses <ttl>` or `store_responses off`.
 func (h *Proxy) unmarshalStoreResponses(d *caddyfile.Dispenser) error {
-	var value string
-	if err := args(d, &value); err != nil || value == "off" {
-		return err
-	}
-	return parseDuration(d, "store_responses", value, &h.StoreResponses)
+	return durationOrOff(&h.StoreResponses, new(bool))(d) // none are kept without it
 }
 
 // Interface guards

@@ -34,6 +34,13 @@ func acquire[T any](kind string, identity ...string) (value *T, release func()) 
 	})
 }
 
+// acquireFor is acquire for as long as what has those releases lasts: a configuration, or a handler with its calls.
+func acquireFor[T any](releases *[]func(), kind string, identity ...string) *T {
+	value, release := acquire[T](kind, identity...)
+	*releases = append(*releases, release)
+	return value
+}
+
 // hashAll hashes the parts with their lengths, so that no two lists of parts
 // give the same bytes.
 func hashAll(parts []string) [sha256.Size]byte { return replay.NewKey(parts...) }
@@ -45,33 +52,33 @@ type inFlight struct {
 	ended []func()
 }
 
-func (u *inFlight) begin() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.calls++
+func (f *inFlight) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
 }
 
-func (u *inFlight) end() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.calls--
-	u.notify()
+func (f *inFlight) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls--
+	f.notify()
 }
 
-// whenEnded calls f, once, as soon as no call is in flight.
-func (u *inFlight) whenEnded(f func()) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.ended = append(u.ended, f)
-	u.notify()
+// whenEnded calls do, once, as soon as no call is in flight.
+func (f *inFlight) whenEnded(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = append(f.ended, do)
+	f.notify()
 }
 
-func (u *inFlight) notify() {
-	if u.calls > 0 {
+func (f *inFlight) notify() {
+	if f.calls > 0 {
 		return
 	}
-	for _, f := range u.ended {
-		f()
+	for _, do := range f.ended {
+		do()
 	}
-	u.ended = nil
+	f.ended = nil
 }

@@ -174,8 +174,7 @@ type openedStore struct {
 // acquireStore gives the store of that identity, opened where it is new, for as
 // long as the configuration lasts.
 func (a *App) acquireStore(identity string, open func() (store, error)) (*openedStore, error) {
-	shared, release := acquire[openedStore]("store", identity)
-	a.releases = append(a.releases, release)
+	shared := acquireFor[openedStore](&a.releases, "store", identity)
 	shared.once.Do(func() {
 		shared.identity = identity
 		shared.store, shared.err = open()

@@ -101,8 +101,7 @@ func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
 	p := a.providers[c.Provider]
 	every := cmp.Or(time.Duration(c.Every), defaultSuiteEvery)
 	identity := hashAll([]string{"suites", name, p.Name, p.BaseURL.Host, p.ClientID, c.Model})
-	known, release := acquire[lastSuiteRecord]("suites", string(identity[:]))
-	a.releases = append(a.releases, release)
+	known := acquireFor[lastSuiteRecord](&a.releases, "suites", string(identity[:]))
 	s := suite.NewSchedule(suite.Config{
 		Name: name, Provider: p.Name, Suite: prompts, Every: every, Concurrency: c.Concurrency, Ask: asks,
 		Store:    a.store.record(ctx.Storage(), "suites", string(identity[:])),

@@ -129,8 +129,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		}
 		source.Redemptions = a.redemptions()
 	}
-	cell, release := acquire[token.Cell]("token", address, clientID, secret, scope, source.RefreshToken)
-	a.releases = append(a.releases, release)
+	cell := acquireFor[token.Cell](&a.releases, "token", address, clientID, secret, scope, source.RefreshToken)
 	source.Cell = cell
 	a.releases = append(a.releases, live.Watch(cell))
 
@@ -159,10 +158,8 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 
 // redemptions are the process's, whichever configuration has begun them.
 func (a *App) redemptions() *token.Redemptions {
-	redemptions, release := acquire[token.Redemptions]("redemptions")
-	a.releases = append(a.releases, release)
-	a.redeeming = redemptions
-	return redemptions
+	a.redeeming = acquireFor[token.Redemptions](&a.releases, "redemptions")
+	return a.redeeming
 }
 
 // endRedemptions waits, when the process ends, for refresh tokens that are being redeemed: one whose answer is not kept is lost.

@@ -17,15 +17,15 @@ type pooledWindow struct {
 }
 
 // open connects a shared window to its store; it may be called at any time.
-func (d *pooledWindow) open() {
-	if shared, ok := d.window.(sharedWindow); ok {
+func (w *pooledWindow) open() {
+	if shared, ok := w.window.(sharedWindow); ok {
 		shared.Start()
 	}
 }
 
 // Destruct ends the background work, when no configuration uses the window.
-func (d *pooledWindow) Destruct() error {
-	if shared, ok := d.window.(sharedWindow); ok {
+func (w *pooledWindow) Destruct() error {
+	if shared, ok := w.window.(sharedWindow); ok {
 		return shared.Close()
 	}
 	return nil
@@ -42,47 +42,47 @@ type pooledQueue struct {
 	span time.Duration   // of what was used last
 }
 
-// use makes the queue take its permits from d, until leave, with windows of span. d
+// use makes the queue take its permits from w, until leave, with windows of span. w
 // does not know the permits of another window, so none are given for a span: after
 // that the old ones no longer count.
-func (w *pooledQueue) use(d *pooledWindow, span time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.used = append(w.used, d)
-	w.change(span)
+func (q *pooledQueue) use(w *pooledWindow, span time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.used = append(q.used, w)
+	q.change(span)
 }
 
 // leave undoes one use. If the configuration was replaced, the new one has changed
 // the window already; if it was rejected, the window before is used again.
-func (w *pooledQueue) leave(d *pooledWindow, span time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if i := slices.Index(w.used, d); i >= 0 {
-		w.used = slices.Delete(w.used, i, i+1)
+func (q *pooledQueue) leave(w *pooledWindow, span time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i := slices.Index(q.used, w); i >= 0 {
+		q.used = slices.Delete(q.used, i, i+1)
 	}
-	if len(w.used) > 0 {
-		w.change(span)
+	if len(q.used) > 0 {
+		q.change(span)
 	}
 }
 
-func (w *pooledQueue) change(span time.Duration) {
-	if d := w.used[len(w.used)-1]; d.window != w.queue.Window() {
-		w.queue.SetWindow(d.window, time.Now().Add(max(span, w.span)))
+func (q *pooledQueue) change(span time.Duration) {
+	if w := q.used[len(q.used)-1]; w.window != q.queue.Window() {
+		q.queue.SetWindow(w.window, time.Now().Add(max(span, q.span)))
 	}
-	w.span = span
+	q.span = span
 }
 
 // lookAgain is the poll interval while calls wait, or Caddy may exit.
 const lookAgain = 100 * time.Millisecond
 
-// release gives back what a configuration held of d, once no other uses it and no
+// release gives back what a configuration held of w, once no other uses it and no
 // call waits for it: calls that wait keep the window and its store.
-func (w *pooledQueue) release(d *pooledWindow, giveBack func()) {
-	w.mu.Lock()
-	used := slices.Contains(w.used, d)
-	w.mu.Unlock()
-	if count, _ := w.queue.Depth(); !used && count > 0 && w.queue.Window() == d.window {
-		time.AfterFunc(lookAgain, func() { w.release(d, giveBack) })
+func (q *pooledQueue) release(w *pooledWindow, giveBack func()) {
+	q.mu.Lock()
+	used := slices.Contains(q.used, w)
+	q.mu.Unlock()
+	if count, _ := q.queue.Depth(); !used && count > 0 && q.queue.Window() == w.window {
+		time.AfterFunc(lookAgain, func() { q.release(w, giveBack) })
 		return
 	}
 	giveBack()
@@ -91,7 +91,7 @@ func (w *pooledQueue) release(d *pooledWindow, giveBack func()) {
 // drain rejects all calls that wait once the process is exiting and its servers, which serve on for a time then, wait for
 // those that are left. It polls, because a reload, which calls must survive, looks the same to an app, and because Caddy
 // stops its apps in any order when it exits. It returns when ctx ends, as it does after that.
-func (w *pooledQueue) drain(ctx context.Context, exiting func() bool, servesOn time.Duration) {
+func (q *pooledQueue) drain(ctx context.Context, exiting func() bool, servesOn time.Duration) {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for !exiting() {
@@ -107,5 +107,5 @@ func (w *pooledQueue) drain(ctx context.Context, exiting func() bool, servesOn t
 	case <-ctx.Done():
 	case <-time.After(servesOn):
 	}
-	w.queue.Drain()
+	q.queue.Drain()
 }
