@@ -5,17 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
-	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
 // Verdict says whether a call may be sent; it may still be on its way. It is for the very request that it was made for.
@@ -279,49 +276,6 @@ func (g *guardedStream) give(to *bytes.Buffer, events []byte, done bool) *failur
 		return noRoom()
 	}
 	return nil
-}
-
-// Asked asks models through a gateway of their own, for a moderator or for intents: by their provider's cap, breaker and
-// budget.
-type Asked struct{ Gateway *Gateway }
-
-type regionsKey struct{}
-
-// WithRegions gives the context of what is asked for a call that may be in those regions alone; nil for anywhere. Where
-// a provider has several addresses, [Asked] asks it at those.
-func WithRegions(ctx context.Context, regions residency.Regions) context.Context {
-	if regions == nil {
-		return ctx
-	}
-	return context.WithValue(ctx, regionsKey{}, regions)
-}
-
-// Ask implements [moderate.Model].
-func (m Asked) Ask(ctx context.Context, tenant string, body []byte, moderations bool) ([]byte, error) {
-	if moderations {
-		return m.ask(ctx, tenant, upstream.EndpointModerations, body, wire.ParseEmbeddingsRequest) // both have model and input
-	}
-	return m.ask(ctx, tenant, upstream.EndpointChat, body, wire.ParseChatRequest)
-}
-
-// Embed gives the answer to a request of POST /v1/embeddings, both in OpenAI's form.
-func (m Asked) Embed(ctx context.Context, tenant string, body []byte) ([]byte, error) {
-	return m.ask(ctx, tenant, upstream.EndpointEmbeddings, body, wire.ParseEmbeddingsRequest)
-}
-
-func (m Asked) ask(ctx context.Context, tenant string, endpoint upstream.Endpoint, body []byte, parse func([]byte, wire.Limits) (wire.Request, error)) ([]byte, error) {
-	request, err := parse(body, wire.Limits{})
-	if err != nil {
-		return nil, fmt.Errorf("asking a model: %w", err)
-	}
-	regions, _ := ctx.Value(regionsKey{}).(residency.Regions)
-	a, err := m.Gateway.Do(ctx, &Call{Endpoint: endpoint, Tenant: tenant, Regions: regions, Format: openai.Format{}, Request: request})
-	if err != nil {
-		return nil, err
-	}
-	answer := bytes.Clone(a.Body())
-	a.Close(true)
-	return answer, nil
 }
 
 // BlockedCalls remembers, for TTL, the requests that providers have blocked, so that they are not sent there again.

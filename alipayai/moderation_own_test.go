@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/asked"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -82,7 +83,7 @@ func TestVerdictsAreAskedForTheTenant(t *testing.T) {
 				limit = daily(1)
 			}
 			s := perform(t, [][]turn{test.turns}, spends(l, alipayPrice(), limit))
-			_, err := alipayai.Asked{Gateway: s.gateway}.Ask(t.Context(), "acme", []byte(chatBody("is that lawful?")), false)
+			_, err := asked.Models{Gateway: s.gateway}.Ask(t.Context(), "acme", []byte(chatBody("is that lawful?")), false)
 			if test.code == "" {
 				if all := l.taken(); err != nil || len(all) != 1 || all[0].Tenant != "acme" {
 					t.Errorf("%v, lines %+v", err, all)

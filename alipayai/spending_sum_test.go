@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/asked"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
@@ -56,8 +57,8 @@ var spendForms = []form{
 			r.t.Error(err)
 			return
 		}
-		asked := &alipayai.Gateway{Providers: r.gateway.Providers, Spending: r.gateway.Spending, Observer: r.seen}
-		if err := asked.Prepare(); err != nil {
+		moderator := &alipayai.Gateway{Providers: r.gateway.Providers, Spending: r.gateway.Spending, Observer: r.seen}
+		if err := moderator.Prepare(); err != nil {
 			r.t.Error(err)
 			return
 		}
@@ -65,7 +66,7 @@ var spendForms = []form{
 			Endpoint: upstream.EndpointChat, Tenant: tenant, Request: request, Format: openai.Format{},
 			Verdict: alipayai.Pending(body, func() *failure.Failure {
 				question := strings.Replace(chatBody("may this be sent? "+prompt), "alipay-fin-1", spenders[tenant], 1)
-				if _, err := (alipayai.Asked{Gateway: asked}).Ask(ctx, tenant, []byte(question), false); err != nil {
+				if _, err := (asked.Models{Gateway: moderator}).Ask(ctx, tenant, []byte(question), false); err != nil {
 					return alipayai.NoVerdict("law", err)
 				}
 				return nil

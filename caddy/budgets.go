@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/asked"
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -126,6 +127,18 @@ func (a *App) asks(p *upstream.Provider, who string) *alipayai.Spending {
 	}
 	a.askedBy[p.Name] = who
 	return a.asked
+}
+
+// models makes what asks p for the gateway itself, each time for as long as deadline at most. who asks is what alerts call
+// it; spending keeps account of it.
+func (a *App) models(p *upstream.Provider, who string, deadline time.Duration, spending *alipayai.Spending) (asked.Models, error) {
+	a.sites[who] = true
+	g := &alipayai.Gateway{
+		Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: deadline, Spending: spending,
+		AllowCrossRegion: true, // the directives behind it permit or refuse
+		Observer:         observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: who},
+	}
+	return asked.Models{Gateway: g}, g.Prepare()
 }
 
 // boundAsked holds the models that are asked on tenants' behalf to the budgets of s as well. Which handler serves a call

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/asked"
 	"github.com/caddy-alipayai/gateway/alipayai/intent"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -63,7 +64,7 @@ type embedded struct {
 	examples  []intent.Example
 	model     string
 	// call asks with the deadline of a call, and learn with that of a batch of examples.
-	call, learn alipayai.Asked
+	call, learn asked.Models
 	timeout     time.Duration
 	kept        intent.Kept
 	// remembered is the file of the examples' vectors.
@@ -103,19 +104,11 @@ func (a *App) openEmbeddings() error {
 	if o.CacheOff {
 		e.kept.Entries = 0
 	}
-	a.sites[e.site] = true
-	for _, g := range []struct {
-		asked    *alipayai.Asked
-		deadline time.Duration
-		spending *alipayai.Spending
-	}{{&e.call, e.timeout, a.asks(p, "intents")}, {&e.learn, learnTimeout, a.spending(&a.releases)}} {
-		g.asked.Gateway = &alipayai.Gateway{
-			Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: g.deadline, Spending: g.spending, AllowCrossRegion: true,
-			Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: e.site},
-		}
-		if err := g.asked.Gateway.Prepare(); err != nil {
-			return err
-		}
+	if e.call, err = a.models(p, e.site, e.timeout, a.asks(p, e.site)); err != nil {
+		return err
+	}
+	if e.learn, err = a.models(p, e.site, learnTimeout, a.spending(&a.releases)); err != nil {
+		return err
 	}
 	of := hashAll([]string{p.Name, p.BaseURL.String(), model})
 	e.remembered = filepath.Join(caddy.AppDataDir(), "alipayai", "embeddings", hex.EncodeToString(of[:16]))
@@ -127,9 +120,9 @@ func (a *App) openEmbeddings() error {
 }
 
 // embed is an intent.Embed.
-func (e *embedded) embed(asked alipayai.Asked) intent.Embed {
+func (e *embedded) embed(models asked.Models) intent.Embed {
 	return func(ctx context.Context, tenant string, texts []string) ([][]float32, error) {
-		answer, err := asked.Embed(ctx, cmp.Or(tenant, alipayai.ExamplesTenant), intent.EmbeddingsRequest(e.model, texts))
+		answer, err := models.Embed(ctx, cmp.Or(tenant, alipayai.ExamplesTenant), intent.EmbeddingsRequest(e.model, texts))
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +160,7 @@ func (e *embedded) learnExamples(ctx context.Context) {
 // guess gives what a text of a tenant's is about, and whether it could be found out.
 func (e *embedded) guess(ctx context.Context, tenant string, regions residency.Regions, text string) (intent.Guess, bool) {
 	// The call has nothing of the client's but that it ends with it.
-	own, cancel := context.WithTimeout(alipayai.WithRegions(context.Background(), regions), e.timeout)
+	own, cancel := context.WithTimeout(asked.WithRegions(context.Background(), regions), e.timeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	kept := e.kept

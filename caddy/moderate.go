@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/asked"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
@@ -203,7 +204,7 @@ func (m *moderatedRequest) judge() *failure.Failure {
 
 // askModel asks the moderator's model. Its call has nothing of the client's request but that it ends with it.
 func (m *moderatedRequest) askModel() moderate.Verdict {
-	ctx, cancel := context.WithCancel(alipayai.WithRegions(context.Background(), m.regions()))
+	ctx, cancel := context.WithCancel(asked.WithRegions(context.Background(), m.regions()))
 	defer context.AfterFunc(m.r.Context(), cancel)()
 	defer cancel()
 	began := time.Now()

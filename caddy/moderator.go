@@ -220,18 +220,11 @@ func (m *Moderator) openModel(a *App) error {
 		return fmt.Errorf("provider %s does not serve model %s", p.Name, model)
 	}
 	m.model = p
-	site := "moderator " + m.name
-	a.sites[site] = true
-	gateway := &alipayai.Gateway{
-		Providers: []*upstream.Provider{p}, Breakers: a.breakers, AllowCrossRegion: true, // the directives behind it permit or refuse
-		Deadline: cmp.Or(time.Duration(m.Timeout), moderate.DefaultTimeout),
-		Observer: observer{metrics: a.metrics, monitor: a.monitor, logger: a.logger, site: site},
-	}
-	gateway.Spending = a.asks(p, site)
-	if err := gateway.Prepare(); err != nil {
+	who := "moderator " + m.name
+	if m.policy.Model, err = a.models(p, who, cmp.Or(time.Duration(m.Timeout), moderate.DefaultTimeout), a.asks(p, who)); err != nil {
 		return err
 	}
-	m.policy.Model, m.policy.ModelName, m.policy.Form, m.policy.Policy = alipayai.Asked{Gateway: gateway}, model, form, m.Model.Policy
+	m.policy.ModelName, m.policy.Form, m.policy.Policy = model, form, m.Model.Policy
 	m.policy.Asked = p.Asked(endpoint, model)
 	if !m.CacheOff {
 		m.policy.Cache = acquireFor[moderate.Cache](&a.releases, "verdicts", m.name)

@@ -81,6 +81,8 @@ var rooms = map[string]room{
 		"limiter", "failover", "failover/balance", "failover/canary", "alipayai/upstream", "alipayai/failure", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
 		"alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget", "alipayai/residency", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate",
 	}},
+	// What the gateway asks a model itself.
+	"alipayai/asked": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/wire", "alipayai/residency"}},
 	// What operators ask a provider.
 	"alipayai/doctor": {imports: []string{
 		"signer", "limiter", "alipayai/upstream", "alipayai/failure", "alipayai/token", "alipayai/credentials", "alipayai/wire",
