@@ -76,56 +76,15 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 		return errors.New("user_token needs the global option encryption_key: users' tokens are kept encrypted with that; `openssl rand -hex 32` makes one")
 	}
 	asked, form := c.Token, token.Form(c.Form)
-	switch err := form.Check(); {
-	case err != nil:
-		return fmt.Errorf("user_token %w", err)
-	case asked.Query != "":
-		return errors.New("user_token takes no query: a user's token stands in a header field; write header <name>, or nothing for the place of the provider's own")
-	case asked.RefreshToken != "":
-		return errors.New("user_token takes no refresh_token: each user has one of its own")
-	case form == token.FormOpenPlatform || form == token.FormGlobal:
-		asked.Sign = true
-		if asked.Secret != "" || asked.Auth != "" {
-			return fmt.Errorf("user_token form %s is signed: it takes neither a secret nor auth", form)
-		}
-	case asked.URL != "" && asked.Secret == "" && !asked.Sign:
-		return errors.New("user_token: the secret is missing; write user_token <url> <secret>, or sign in its block")
-	}
-	if asked.Header == "" && !p.Profile.TakesToken {
-		return fmt.Errorf("user_token needs header <name>: requests of profile %s carry no token in whose place a user's could be", p.Profile.Name)
-	}
-	own := upstream.Provider{Header: p.Header} // which has this header beside its own
-	if err := asked.present(&own); err != nil {
-		return fmt.Errorf("user_token: %w", err)
-	}
-	if asked.Header != "" {
-		p.UserHeader, p.UserPrefix = own.TokenHeader, own.TokenPrefix
-	}
-	if c.NameHeader != "" {
-		var err error
-		if p.UserField, err = ownHeader("user_token name_header", c.NameHeader); err != nil {
-			return err
-		}
-		if !slices.Contains(a.userFields, p.UserField) {
-			a.userFields = append(a.userFields, p.UserField)
-		}
-	}
-	p.UserRequired = c.Require
-	authorize := c.Authorize
-	if authorize == "" && p.Profile.Simulated {
-		authorize = p.BaseURL.JoinPath("/oauth2/authorize").String()
-	}
-	if authorize == "" {
-		return errors.New("user_token: authorize is missing; write authorize <url>, with the vendor's page where a person consents")
-	}
-	authorize, err := s.public("user_token authorize", authorize)
-	if err != nil {
+	if err := c.checkGrant(&asked, form); err != nil {
 		return err
 	}
-	if u, err := url.Parse(authorize); err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !upstream.IsLoopback(u.Hostname())) {
-		return errors.New("user_token authorize must be an absolute https URL; write it like https://auth.example.com/oauth2/authorize")
-	} else if err := upstream.CheckServer(u); err != nil {
-		return fmt.Errorf("user_token authorize %w", err)
+	if err := a.presentUsers(p, c, &asked); err != nil {
+		return err
+	}
+	authorize, err := c.authorizeAt(p, s)
+	if err != nil {
+		return err
 	}
 	grant, _, err := a.newGrant("user_token", "/oauth2/token", &asked, p, s, uses)
 	if err != nil {
@@ -163,6 +122,74 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 		return nil
 	})
 	return nil
+}
+
+// checkGrant refuses what the endpoint for users' tokens does not take, and completes asked for the form.
+func (c *UserToken) checkGrant(asked *Token, form token.Form) error {
+	switch err := form.Check(); {
+	case err != nil:
+		return fmt.Errorf("user_token %w", err)
+	case asked.Query != "":
+		return errors.New("user_token takes no query: a user's token stands in a header field; write header <name>, or nothing for the place of the provider's own")
+	case asked.RefreshToken != "":
+		return errors.New("user_token takes no refresh_token: each user has one of its own")
+	case form == token.FormOpenPlatform || form == token.FormGlobal:
+		asked.Sign = true
+		if asked.Secret != "" || asked.Auth != "" {
+			return fmt.Errorf("user_token form %s is signed: it takes neither a secret nor auth", form)
+		}
+	case asked.URL != "" && asked.Secret == "" && !asked.Sign:
+		return errors.New("user_token: the secret is missing; write user_token <url> <secret>, or sign in its block")
+	}
+	return nil
+}
+
+// presentUsers sets where requests to p have a user's token, and where calls name the user.
+func (a *App) presentUsers(p *upstream.Provider, c *UserToken, asked *Token) (err error) {
+	if asked.Header == "" && !p.Profile.TakesToken {
+		return fmt.Errorf("user_token needs header <name>: requests of profile %s carry no token in whose place a user's could be", p.Profile.Name)
+	}
+	own := upstream.Provider{Header: p.Header} // which has this header beside its own
+	if err := asked.present(&own); err != nil {
+		return fmt.Errorf("user_token: %w", err)
+	}
+	if asked.Header != "" {
+		p.UserHeader, p.UserPrefix = own.TokenHeader, own.TokenPrefix
+	}
+	p.UserRequired = c.Require
+	if c.NameHeader == "" {
+		return nil
+	}
+	if p.UserField, err = ownHeader("user_token name_header", c.NameHeader); err != nil {
+		return err
+	}
+	if !slices.Contains(a.userFields, p.UserField) {
+		a.userFields = append(a.userFields, p.UserField)
+	}
+	return nil
+}
+
+// authorizeAt gives the address of the vendor's page where a person consents.
+func (c *UserToken) authorizeAt(p *upstream.Provider, s secrets) (string, error) {
+	authorize := c.Authorize
+	if authorize == "" && p.Profile.Simulated {
+		authorize = p.BaseURL.JoinPath("/oauth2/authorize").String()
+	}
+	if authorize == "" {
+		return "", errors.New("user_token: authorize is missing; write authorize <url>, with the vendor's page where a person consents")
+	}
+	authorize, err := s.public("user_token authorize", authorize)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(authorize)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && (u.Scheme != "http" || !upstream.IsLoopback(u.Hostname())) {
+		return "", errors.New("user_token authorize must be an absolute https URL; write it like https://auth.example.com/oauth2/authorize")
+	}
+	if err := upstream.CheckServer(u); err != nil {
+		return "", fmt.Errorf("user_token authorize %w", err)
+	}
+	return authorize, nil
 }
 
 // nameUser gives which of its tenant's users a request is for, to what all sites share: by each of the fields that name one to a
