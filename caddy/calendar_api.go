@@ -19,14 +19,14 @@ import (
 const calendarPath = "/alipayai/calendar"
 
 // calendar answers GET /alipayai/calendar with how the keys of each provider are that has a calendar, by name.
-func (*adminAPI) calendar(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) calendar(w http.ResponseWriter, _ *http.Request) error {
 	reports := make(map[string]calendar.Status)
 	if app := running(); app != nil {
 		for name, keeper := range app.keepers {
 			reports[name] = keeper.Status()
 		}
 	}
-	return writeReports(w, r, "calendar of keys", reports)
+	return writeReports(w, "calendar of keys", reports)
 }
 
 // calendarCommand makes `alipayai calendar`.

@@ -3,7 +3,6 @@ package alipaycaddy
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,21 +36,16 @@ func (*adminAPI) canary(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
 	}
-	switch r.Method {
-	case http.MethodGet:
-	case http.MethodPost:
+	if r.Method == http.MethodPost {
 		if err := doCanary(r.Context(), selected, canary.Action(q.Get("action"))); err != nil {
 			return err
 		}
-	default:
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET or POST")}
 	}
 	reports := make(map[string]canary.Status)
 	for name, c := range selected {
 		reports[name] = c.Status()
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(reports)
+	return writeJSON(w, reports)
 }
 
 // selectCanaries gives the canary of that name, and all for none.

@@ -241,7 +241,7 @@ func (h *OAuth) link(w http.ResponseWriter, r *http.Request) *failure.Failure {
 	if err != nil {
 		return invalid("return_to", err.Error())
 	}
-	writeJSON(w, map[string]any{"url": address, "expires_at": ends.UTC().Format(time.RFC3339)})
+	_ = writeJSON(w, map[string]any{"url": address, "expires_at": ends.UTC().Format(time.RFC3339)})
 	return nil
 }
 
@@ -272,13 +272,8 @@ func (h *OAuth) ofUser(w http.ResponseWriter, r *http.Request, user string) *fai
 	if given.Scope != "" {
 		answer["scope"] = given.Scope
 	}
-	writeJSON(w, answer)
+	_ = writeJSON(w, answer)
 	return nil
-}
-
-func writeJSON(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value)
 }
 
 // Interface guards

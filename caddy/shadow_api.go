@@ -17,14 +17,14 @@ import (
 const shadowPath = "/alipayai/shadow"
 
 // shadow answers GET /alipayai/shadow with what came of all shadows' copies, by name.
-func (*adminAPI) shadow(w http.ResponseWriter, r *http.Request) error {
+func (*adminAPI) shadow(w http.ResponseWriter, _ *http.Request) error {
 	reports := make(map[string]shadow.Report)
 	if app := running(); app != nil {
 		for name, s := range app.shadows {
 			reports[name] = s.Report()
 		}
 	}
-	return writeReports(w, r, "shadow", reports)
+	return writeReports(w, "shadow", reports)
 }
 
 // shadowCommand makes `alipayai shadow`.

@@ -16,15 +16,15 @@ import (
 // suitesPath is where suites are asked for.
 const suitesPath = "/alipayai/suites"
 
-// getSuites answers GET /alipayai/suites with the last run of each suite, by name.
-func (*adminAPI) getSuites(w http.ResponseWriter, r *http.Request) error {
+// suites answers GET /alipayai/suites with the last run of each suite, by name.
+func (*adminAPI) suites(w http.ResponseWriter, _ *http.Request) error {
 	states := make(map[string]suite.State)
 	if app := running(); app != nil {
 		for name, s := range app.suites {
 			states[name] = s.State()
 		}
 	}
-	return writeReports(w, r, "suite", states)
+	return writeReports(w, "suite", states)
 }
 
 // suiteStatusCommand is `caddy alipayai suite status`.

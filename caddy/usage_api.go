@@ -1,99 +1,30 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 )
 
-func init() {
-	caddy.RegisterModule(new(adminAPI))
-}
-
-// adminAPI serves what operators ask a running gateway, at Caddy's admin endpoint.
-type adminAPI struct{}
-
-// CaddyModule returns the Caddy module information.
-func (*adminAPI) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "admin.api.alipayai",
-		New: func() caddy.Module { return new(adminAPI) },
-	}
-}
-
-// running is the app of the configuration that runs; nil where there is none. Routes ask for it at each request: Caddy
-// begins to serve those of a new configuration before its apps are provisioned, and goes on with them where it is rejected
-// (provisionContext and unsyncedDecodeAndRun in caddy.go of v2.11.9).
-func running() *App {
-	if app, err := caddy.ActiveContext().AppIfConfigured("alipayai"); err == nil {
-		return app.(*App)
-	}
-	return nil
-}
-
 // usagePath is where usage is asked for.
 const usagePath = "/alipayai/usage"
-
-// Routes implements caddy.AdminRouter.
-func (a *adminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{
-		{Pattern: usagePath, Handler: taking(a.usage, "by", "from", "to", "tenant", "provider", "model", "limit", "format")},
-		{Pattern: budgetsPath, Handler: taking(a.getBudgets)},
-		{Pattern: calendarPath, Handler: taking(a.calendar)},
-		{Pattern: canaryPath, Handler: taking(a.canary, "action", "name")},
-		{Pattern: shadowPath, Handler: taking(a.shadow)},
-		{Pattern: suitesPath, Handler: taking(a.getSuites)},
-	}
-}
-
-// taking refuses a query with other names than these, or with one of them twice: what was asked for would not be what is
-// answered.
-func taking(serve caddy.AdminHandlerFunc, names ...string) caddy.AdminHandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := checkQuery(r.URL.RawQuery, names); err != nil {
-			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
-		}
-		return serve(w, r)
-	}
-}
-
-func checkQuery(raw string, names []string) error {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return fmt.Errorf("the query cannot be read: %w", err)
-	}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		switch {
-		case len(names) == 0:
-			return fmt.Errorf("unknown parameter %q: this takes none", name)
-		case !slices.Contains(names, name):
-			return fmt.Errorf("unknown parameter %q; use %s", name, strings.Join(names, ", "))
-		case len(query[name]) > 1:
-			return fmt.Errorf("parameter %s is given twice", name)
-		}
-	}
-	return nil
-}
 
 // usage answers GET /alipayai/usage. Its query has by (tenant, provider, model or day;
 // or lines), from and to (days, as 2026-11-28), tenant, provider and model, limit (of
 // lines), and format (json, csv or table).
 func (*adminAPI) usage(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("method not allowed; use GET")}
-	}
 	app := running()
 	if app == nil || app.ledger == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("this gateway keeps no ledger; configure ledger, price or prices file")}
@@ -231,3 +162,22 @@ var (
 
 // usageSource is where reports are made from.
 func (a *App) usageSource() ledger.Source { return a.ledger }
+
+// budgetsPath is where it is asked what is left of budgets.
+const budgetsPath = "/alipayai/budgets"
+
+// budgets answers GET /alipayai/budgets with the budgets that calls have asked since the process began.
+func (*adminAPI) budgets(w http.ResponseWriter, _ *http.Request) error {
+	app := running()
+	if app == nil || app.budgets == nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("no budget is configured")}
+	}
+	states := app.budgets.States()
+	if states == nil {
+		states = []budget.State{}
+	}
+	slices.SortFunc(states, func(a, b budget.State) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Window, b.Window), cmp.Compare(a.Begin, b.Begin))
+	})
+	return writeJSON(w, states)
+}
