@@ -18,6 +18,8 @@ import (
 //			cluster
 //			username    <name>
 //			password    <password>
+//			sentinel_username <name>
+//			sentinel_password <password>
 //			tls
 //			db          <number>
 //			replicas    <number>

@@ -67,6 +67,18 @@ func eachField(t *testing.T, files map[string]*ast.File, do func(owner, option s
 	}
 }
 
+// fieldDoc gives the documentation of one option in JSON.
+func fieldDoc(t *testing.T, owner, option string) (doc string) {
+	t.Helper()
+	files, _ := parsed(t)
+	eachField(t, files, func(of, name string, field *ast.Field) {
+		if of == owner && name == option {
+			doc = field.Doc.Text()
+		}
+	})
+	return doc
+}
+
 // TestFieldsAreDocumented holds that Caddy's module documentation, which is made
 // of these comments, says of each option what happens without it.
 func TestFieldsAreDocumented(t *testing.T) {
@@ -190,8 +202,8 @@ func TestOptionsAreDescribed(t *testing.T) {
 			}
 			options++
 			option, _, _ := strings.Cut(form, " ")
-			if !regexp.MustCompile(`(?m)^\t+` + option + `\b`).MatchString(shown) {
-				t.Errorf("%s: README.md shows %s in no syntax of %q", positions.Position(n.Pos()), option, titles)
+			if !shows(shown, form) {
+				t.Errorf("%s: README.md shows %s in no syntax of %q", positions.Position(n.Pos()), form, titles)
 			}
 			if !says(body, option) {
 				t.Errorf("%s: README.md does not describe %s under %q", positions.Position(n.Pos()), option, titles)
@@ -204,6 +216,57 @@ func TestOptionsAreDescribed(t *testing.T) {
 	}
 }
 
+// TestSyntaxIsShown holds that the comments which show the syntax of blocks show every option that is read, with the
+// words that it takes, and none besides. A large block is shown as a whole, with those in it that other files read.
+func TestSyntaxIsShown(t *testing.T) {
+	files, positions := parsed(t)
+	shown := make(map[string]string) // by file
+	for name, file := range files {
+		for _, declared := range file.Decls {
+			if f, ok := declared.(*ast.FuncDecl); ok {
+				shown[name] += "\n" + f.Doc.Text()
+			}
+		}
+	}
+	blocks := shown["app_caddyfile.go"] + shown["provider_caddyfile.go"] + shown["proxy_caddyfile.go"]
+	known := make(map[string]bool)
+	for name, file := range files {
+		comments := shown[name] + blocks
+		ast.Inspect(file, func(n ast.Node) bool {
+			form, ok := formOf(t, n)
+			if !ok {
+				return true
+			}
+			option, _, _ := strings.Cut(form, " ")
+			known[option] = true
+			if !shows(comments, form) {
+				t.Errorf("%s: no comment shows the syntax of %s", positions.Position(n.Pos()), form)
+			}
+			return true
+		})
+	}
+	for name, comments := range shown {
+		for _, line := range regexp.MustCompile(`(?m)^\t+\w+`).FindAllString(comments, -1) {
+			if word := strings.TrimLeft(line, "\t"); !known[word] && !strings.HasPrefix(word, "alipayai") && word != "transport" && word != "expression" {
+				t.Errorf("%s: a comment shows %s, which is no option", name, word)
+			}
+		}
+	}
+}
+
+// choices are the words of a form of which one is to be written, as basic|form|json.
+var choices = regexp.MustCompile(`\b[a-z0-9_]+(?:\|[a-zA-Z0-9_]+)+`)
+
+// shows reports whether a syntax has a line for an option of that form, with the words that it takes.
+func shows(syntax, form string) bool {
+	option, _, _ := strings.Cut(form, " ")
+	lines := regexp.MustCompile(`(?m)^\t+`+option+`\b.*`).FindAllString(syntax, -1)
+	for _, words := range choices.FindAllString(form, -1) {
+		lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, words) })
+	}
+	return len(lines) > 0
+}
+
 // readsOptions reports whether a file reads blocks of Caddyfiles.
 func readsOptions(t *testing.T, file *ast.File) (found bool) {
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -214,18 +277,18 @@ func readsOptions(t *testing.T, file *ast.File) (found bool) {
 	return found
 }
 
-// formOf gives the form of an option{...} of the source.
+// formOf gives the form of an option of the source, whose type need not be written in a list.
 func formOf(t *testing.T, n ast.Node) (string, bool) {
 	literal, ok := n.(*ast.CompositeLit)
 	if !ok {
 		return "", false
 	}
-	if name, ok := literal.Type.(*ast.Ident); !ok || name.Name != "option" {
-		return "", false
-	}
 	for _, element := range literal.Elts {
-		pair := element.(*ast.KeyValueExpr)
-		if pair.Key.(*ast.Ident).Name != "form" {
+		pair, ok := element.(*ast.KeyValueExpr)
+		if !ok {
+			continue
+		}
+		if key, ok := pair.Key.(*ast.Ident); !ok || key.Name != "form" {
 			continue
 		}
 		form, err := strconv.Unquote(pair.Value.(*ast.BasicLit).Value)
@@ -234,7 +297,9 @@ func formOf(t *testing.T, n ast.Node) (string, bool) {
 		}
 		return form, true
 	}
-	t.Fatal("an option has no form")
+	if name, ok := literal.Type.(*ast.Ident); ok && name.Name == "option" {
+		t.Fatal("an option has no form")
+	}
 	return "", false
 }
 

@@ -149,6 +149,7 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 //		allow_anonymous
 //		max_body        <size>
 //		deadline        <duration>
+//		keep_signature
 //		http {
 //			... as in transport http
 //		}

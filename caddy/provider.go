@@ -2,8 +2,12 @@ package alipaycaddy
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Provider declares one upstream: where it is, how requests to it are signed,
@@ -11,7 +15,7 @@ import (
 type Provider struct {
 	// The kind of upstream, which sets the address, the paths and the way of
 	// signing: `alipay`, `openapi-v3`, `openapi-v2`, `global`, `sandbox` (the
-	// simulator, with built-in demo keys, on loopback only), or one of the
+	// simulator, with built-in demo keys, on loopback only), `sandbox_anthropic` (the same of Anthropic's API), or one of the
 	// presets `own`, `ant_ling`, `openai`, `anthropic`, `nextbuilder`, `deepseek`, `mistral`, `qwen`,
 	// `glm`, `google`, `openrouter`, `tokenmix`, `litellm`, `portkey`, `vllm`, `ollama`. Required.
 	Profile string `json:"profile,omitempty"`
@@ -94,8 +98,8 @@ type Provider struct {
 	// The upstream's models by the clients' names. Default: none.
 	ModelMap map[string]string `json:"model_map,omitempty"`
 
-	// The paths of `chat`, `embeddings` and `models`, which are appended to the
-	// base URL. Default: the profile's.
+	// The paths of `chat`, `embeddings`, `models` and `moderations`, which are appended to
+	// the base URL. Default: the profile's.
 	Paths map[string]string `json:"paths,omitempty"`
 
 	// Header fields sent with every request. Values may be placeholders.
@@ -131,7 +135,7 @@ type Provider struct {
 	// first that matches counts. Default: none.
 	Codes []CodeRule `json:"codes,omitempty"`
 
-	// How the upstream takes OpenAI's format: `alipay`, `deepseek`, `legacy`,
+	// How the upstream takes OpenAI's format: `alipay`, `deepseek`, `glm`, `google`, `legacy`,
 	// `mistral`, `openai`, `qwen`, or `none` for requests as they come. Its rules
 	// are applied where the gateway chose the upstream or the model, as in a
 	// fallback. Default: the profile's, which for gateways is `none`
@@ -171,6 +175,45 @@ type Provider struct {
 
 	// transportKey is TransportRaw, which Caddy clears when it has loaded the module.
 	transportKey string
+}
+
+// describe makes of its configuration what a provider is without its connections:
+// all that signing a request needs, and its keys.
+func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (*upstream.Provider, *keyLoader, error) {
+	profile, err := upstream.LookupProfile(c.Profile)
+	if err != nil {
+		return nil, nil, err
+	}
+	if profile, err = profile.With(upstream.Declared{Signature: c.Signature != nil, Token: c.Token != nil, APIKey: c.APIKey != ""}); err != nil {
+		return nil, nil, err
+	}
+	p := &upstream.Provider{
+		Name: name, Profile: profile, Region: c.Region,
+		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
+		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: upstream.VerifyMode(c.VerifyResponse),
+		Paths:         make(map[upstream.Endpoint]string, len(c.Paths)),
+		Dialect:       c.Dialect,
+		Responses:     c.API == apiResponses,
+		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
+		Credentials:   live,
+		Residency:     a.residency,
+	}
+	if p.Model == "" {
+		p.Model, p.OwnModels = profile.Model, profile.OwnModels
+	}
+	for _, rule := range c.Codes {
+		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
+	}
+	for _, set := range []func(*upstream.Provider, secrets) error{c.setForm, c.setPlace, c.setHeader} {
+		if err := set(p, resolver); err != nil {
+			return nil, nil, err
+		}
+	}
+	keys := &keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	if err := keys.load(); err != nil {
+		return nil, nil, err
+	}
+	return p, keys, nil
 }
 
 // CodeRule says what to do about an upstream's failure code.

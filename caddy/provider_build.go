@@ -9,14 +9,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -25,105 +23,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
 	"github.com/caddy-alipayai/gateway/failover"
 )
-
-// describe makes of its configuration what a provider is without its connections:
-// all that signing a request needs, and its keys.
-func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (p *upstream.Provider, keys *keyLoader, err error) {
-	profile, err := upstream.LookupProfile(c.Profile)
-	if err != nil {
-		return nil, nil, err
-	}
-	if profile, err = profile.With(upstream.Declared{Signature: c.Signature != nil, Token: c.Token != nil, APIKey: c.APIKey != ""}); err != nil {
-		return nil, nil, err
-	}
-	p = &upstream.Provider{
-		Name: name, Profile: profile, Region: c.Region,
-		Models: c.Models, Model: c.Model, ModelMap: c.ModelMap,
-		Timeout: time.Duration(c.Timeout), StreamTimeout: time.Duration(c.StreamTimeout), Verify: upstream.VerifyMode(c.VerifyResponse),
-		Paths:         make(map[upstream.Endpoint]string, len(c.Paths)),
-		Dialect:       c.Dialect,
-		Responses:     c.API == apiResponses,
-		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
-		Credentials:   live,
-		Residency:     a.residency,
-	}
-	if p.Model == "" {
-		p.Model, p.OwnModels = profile.Model, profile.OwnModels
-	}
-	for _, rule := range c.Codes {
-		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
-	}
-	if p.Format, err = c.format(resolver, profile); err != nil {
-		return nil, nil, err
-	}
-	if p.RequestFields, err = c.Request.fields(); err != nil {
-		return nil, nil, err
-	}
-	if p.StreamHeader, err = c.Request.streamHeader(); err != nil {
-		return nil, nil, err
-	}
-	if p.AnswerFields, err = c.Answer.fields(); err != nil {
-		return nil, nil, err
-	}
-	base := profile.BaseURL
-	if c.BaseURL != "" {
-		if base, err = resolver.public("base_url", c.BaseURL); err != nil {
-			return nil, nil, err
-		}
-	}
-	if base == "" {
-		return nil, nil, fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
-	}
-	if c.ClientID != "" {
-		if p.ClientID, err = resolver.public("client_id", c.ClientID); err != nil {
-			return nil, nil, err
-		}
-	}
-	if p.BaseURL, err = parseBase(profile, base); err != nil {
-		return nil, nil, err
-	}
-	if err := c.addresses(p, resolver); err != nil {
-		return nil, nil, err
-	}
-	if profile.Simulated && profile.Signs() {
-		p.ClientID = cmp.Or(p.ClientID, sandbox.DemoClientID)
-	}
-	if p.ClientID == "" && profile.Signs() && c.Signature == nil {
-		return nil, nil, fmt.Errorf("client_id is missing: profile %s signs with it; write client_id <id>, with the id that the platform has given the app", profile.Name)
-	}
-	for endpoint, path := range c.Paths {
-		if _, ok := profile.Paths[upstream.Endpoint(endpoint)]; !ok {
-			return nil, nil, fmt.Errorf("path %q is unknown; use chat, embeddings or models", endpoint)
-		}
-		p.Paths[upstream.Endpoint(endpoint)] = path
-	}
-	if p.Environment, err = upstream.CheckEnvironment(upstream.Environment(c.Environment), profile.Name, p.BaseURL, p.ClientID); err != nil {
-		return nil, nil, err
-	}
-	for _, address := range p.Addresses {
-		if _, err := upstream.CheckEnvironment(p.Environment, profile.Name, address.URL, p.ClientID); err != nil {
-			return nil, nil, err
-		}
-	}
-	if p.Header, err = c.header(resolver, profile.Header); err != nil {
-		return nil, nil, err
-	}
-	if c.IDHeader != "" {
-		if p.IDHeader, err = ownHeader("id_header", c.IDHeader); err != nil {
-			return nil, nil, err
-		}
-	}
-	if c.Token != nil {
-		if err := c.Token.present(p); err != nil {
-			return nil, nil, err
-		}
-	}
-	keys = &keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
-	if err := keys.load(); err != nil {
-		return nil, nil, err
-	}
-	return p, keys, nil
-}
 
 // buildProvider makes the domain's provider of its configuration.
 func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
@@ -160,6 +59,82 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 		return nil, err
 	}
 	return p, nil
+}
+
+// setForm sets what the provider speaks, and what is around it.
+func (p *Provider) setForm(to *upstream.Provider, s secrets) (err error) {
+	if to.Format, err = p.format(s, to.Profile); err != nil {
+		return err
+	}
+	if to.RequestFields, err = p.Request.fields(); err != nil {
+		return err
+	}
+	if to.StreamHeader, err = p.Request.streamHeader(); err != nil {
+		return err
+	}
+	to.AnswerFields, err = p.Answer.fields()
+	return err
+}
+
+// setPlace sets where the provider is, and as whom and in which environment the gateway is there.
+func (p *Provider) setPlace(to *upstream.Provider, s secrets) (err error) {
+	profile, base := to.Profile, to.Profile.BaseURL
+	if p.BaseURL != "" {
+		if base, err = s.public("base_url", p.BaseURL); err != nil {
+			return err
+		}
+	}
+	if base == "" {
+		return fmt.Errorf("base_url is missing; profile %s has no address of its own", profile.Name)
+	}
+	if p.ClientID != "" {
+		if to.ClientID, err = s.public("client_id", p.ClientID); err != nil {
+			return err
+		}
+	}
+	if to.BaseURL, err = parseBase(profile, base); err != nil {
+		return err
+	}
+	if err := p.addresses(to, s); err != nil {
+		return err
+	}
+	if profile.Simulated && profile.Signs() {
+		to.ClientID = cmp.Or(to.ClientID, sandbox.DemoClientID)
+	}
+	if to.ClientID == "" && profile.Signs() && p.Signature == nil {
+		return fmt.Errorf("client_id is missing: profile %s signs with it; write client_id <id>, with the id that the platform has given the app", profile.Name)
+	}
+	for endpoint, path := range p.Paths {
+		if _, ok := profile.Paths[upstream.Endpoint(endpoint)]; !ok {
+			return fmt.Errorf("path %q is unknown; use chat, embeddings, models or moderations", endpoint)
+		}
+		to.Paths[upstream.Endpoint(endpoint)] = path
+	}
+	if to.Environment, err = upstream.CheckEnvironment(upstream.Environment(p.Environment), profile.Name, to.BaseURL, to.ClientID); err != nil {
+		return err
+	}
+	for _, address := range to.Addresses {
+		if _, err := upstream.CheckEnvironment(to.Environment, profile.Name, address.URL, to.ClientID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setHeader sets the fields that requests have besides their signature, and where a token stands among them.
+func (p *Provider) setHeader(to *upstream.Provider, s secrets) (err error) {
+	if to.Header, err = p.header(s, to.Profile.Header); err != nil {
+		return err
+	}
+	if p.IDHeader != "" {
+		if to.IDHeader, err = ownHeader("id_header", p.IDHeader); err != nil {
+			return err
+		}
+	}
+	if p.Token != nil {
+		return p.Token.present(to)
+	}
+	return nil
 }
 
 // apiResponses is the one word for [Provider.API].

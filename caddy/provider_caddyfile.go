@@ -33,12 +33,13 @@ import (
 //		token              <url> [<secret>] {
 //			sign
 //			client_id     <id>
-//			auth          basic|form|json
+//			auth          basic|form|json|query
 //			scope         <scope>
 //			refresh_token <token>
 //			header        <name> [<prefix>]
-//			field         <field> <name>
+//			field         grant_type|client_id|client_secret|refresh_token|scope <name>
 //			param         <name> <value>
+//			query         <name>
 //			answer {
 //				...
 //			}
@@ -49,11 +50,11 @@ import (
 //			no_pkce
 //			name_header <name>
 //			require
-//			... as in token, but for refresh_token
+//			... as in token, but for refresh_token and query
 //		}
 //		models             <names...>
 //		model              [<asked>] <to>
-//		path               chat|embeddings|models <path>
+//		path               chat|embeddings|models|moderations <path>
 //		header             <name> <value>
 //		limit              <requests> <window> [<guard>] | off
 //		queue {
@@ -84,6 +85,8 @@ import (
 //			input           <price of a million tokens>
 //			output          <price of a million tokens>
 //			cached_input    <price of a million tokens>
+//			cache_write     <price of a million tokens>
+//			cache_write_1h  <price of a million tokens>
 //			request         <price of a request>
 //			search          <price of a search>
 //			minimum         <number> characters|tokens
