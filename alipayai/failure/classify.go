@@ -20,6 +20,8 @@ type verdict struct {
 	status int
 	// timedOut says that the upstream gave up waiting for what lies behind it.
 	timedOut bool
+	// large says that the request is larger than a limit of the account's: see exceedsRate.
+	large bool
 	// hold is how long the upstream takes no more calls, by a rule; 0 for what it says.
 	hold time.Duration
 }
@@ -53,14 +55,20 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 	if sent == "" && status >= http.StatusBadRequest {
 		sent = strconv.Itoa(status) // which is all that a rule can go by
 	}
+	ruled := false
 	for _, rule := range rules {
 		if rule.matches(status, f.Message, v.code, sent) {
 			v.hold = rule.Hold
 			if v.class = rule.Class; v.class == byStatus {
 				v.class, v.status = decide(status, "", f)
+			} else {
+				ruled = true
 			}
 			break
 		}
+	}
+	if v.large = v.class == Throttle && !ruled && exceedsRate(f.Message); v.large {
+		v.class, v.code = Fail, wire.CodeContextLength
 	}
 	if v.class == Fail && !credentialCodes[v.code] {
 		switch {
@@ -82,6 +90,14 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 func refusesAccount(status int, code string, f *wire.Failure) bool {
 	message := strings.ToLower(f.Message)
 	if status == http.StatusProxyAuthRequired { // of a proxy on the gateway's own way out
+		return true
+	}
+	if strings.Contains(message, "virtual network/firewall rules") || // Azure's, of an address that the operator has not let in
+		// OpenRouter's, of the account's settings: https://github.com/ShamanicArts/Flow.Launcher.Plugin.AI-Assistant/issues/2,
+		// https://github.com/truefoundry/models/pull/826.
+		strings.HasPrefix(message, "no endpoints found matching your data policy") ||
+		strings.Contains(message, "no endpoints available matching your guardrail") ||
+		status == http.StatusForbidden && strings.Contains(message, "requires a subscription") { // Ollama's, of its larger models
 		return true
 	}
 	if status == http.StatusForbidden {
@@ -108,28 +124,20 @@ func decide(status int, code string, f *wire.Failure) (class Class, means int) {
 		// It may have executed, and is neither repeated nor free: as UNKNOWN_EXCEPTION, which is this status's own code.
 		return SystemError, means
 	}
-	if class != Fail && class != Retry && class != Throttle {
+	if class == AccountExhausted && strings.Contains(f.Message, tokenLimit) {
+		return Throttle, means
+	}
+	if class != Fail && class != Retry && class != Throttle && class != RefreshToken {
 		return class, means
 	}
-	said := phrased(f.Message)
+	said := phrased(means, f.Message)
 	switch {
 	case said == AccountExhausted:
-		return said, means // be it a permission, an overload or a limit by its code
+		return said, means // be it a key, a permission, an overload or a limit by its code
 	case said == "" || class != Fail || credentialCodes[code]:
 		return class, means
 	}
 	return said, means
-}
-
-// phrased is what a message says by one of the phrases; empty for nothing.
-func phrased(message string) Class {
-	message = strings.ToLower(message)
-	for phrase, class := range phrases {
-		if strings.Contains(message, phrase) {
-			return class
-		}
-	}
-	return ""
 }
 
 // decideByWord is decide but for what only the message says.
@@ -177,36 +185,6 @@ func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
 		return Retry, means // it was taken, and then failed: Ollama sends a message alone
 	}
 	return classOfStatus(status), means
-}
-
-// phrases are what only the message says under a code that says nothing of it, in lower case. None holds two of them.
-var phrases = map[string]Class{
-	// Anthropic's, under 400 invalid_request_error.
-	"credit balance is too low":                      AccountExhausted,
-	"you have reached your specified api usage limi": AccountExhausted,
-	// LiteLLM's, which makes DeepSeek's 402 and another proxy's budget a 400; MiniMax's is under 500 api_error
-	// (https://github.com/MiniMax-AI/MiniMax-M2/issues/62).
-	"insufficient balance":      AccountExhausted,
-	"budget has been exceeded!": AccountExhausted,
-	// OpenRouter's, under 403.
-	"key limit exceeded":                             AccountExhausted,
-	"requires moderation and your input was flagged": Blocked,
-	// xAI's, under 403 and 429 with a code of many words: https://github.com/openclaw/openclaw/pull/117341,
-	// https://github.com/continuedev/continue/issues/12670, https://github.com/Wei-Shaw/sub2api/issues/4069.
-	"run out of credits":          AccountExhausted,
-	"need a grok subscription":    AccountExhausted,
-	"an active grok subscription": AccountExhausted, // in a stream: https://github.com/NousResearch/hermes-agent/pull/28111
-	"doesn't have any credits":    AccountExhausted,
-	"used all available credits":  AccountExhausted,
-	"content violates usage guid": Blocked, // https://github.com/stanford-crfm/helm/pull/3770
-	// Fireworks', under 412: https://docs.fireworks.ai/guides/inference-error-codes.
-	"reaching the monthly spending limit": AccountExhausted,
-	// Moonshot's of a subscription, under 403 permission_error: https://github.com/NanmiCoder/cc-haha/issues/1208.
-	"usage limit for this billing cycle": AccountExhausted,
-	// DeepSeek's, under 400 invalid_request_error.
-	"content exists risk": Blocked,
-	// LiteLLM's name for what Azure and others have filtered, under 400.
-	"litellm.contentpolicyviolationerror": Blocked,
 }
 
 // classOfStatus says what an HTTP status means by itself. A 402 that asks the

@@ -23,6 +23,13 @@ var noEndpoint = map[string]bool{
 	"provider returned error": true,
 }
 
+// notHere is what servers say, in lower case, of something that another may do, be it the same model: OpenRouter where none of those
+// behind it does (https://github.com/Routstr/routstr-core/issues/554), and Ollama and vLLM of a model or a server that has no tools
+// (https://github.com/ollama/ollama/blob/main/server/images.go, vllm/entrypoints/openai/serving_chat.py).
+var notHere = []string{
+	"no endpoints found that support", "no allowed providers are available", "does not support tools", "requires --enable-auto-tool-choice",
+}
+
 // refusesNothing reports whether a refusal is of nothing that the client has asked for: the API has not such an endpoint, or
 // what stands before it has answered, with a page or without a word. Another provider may have what this one has not. Gateways
 // that gave such a 404 to clients: https://github.com/langwatch/langwatch/pull/5358, https://github.com/mozilla-ai/otari/pull/173.
@@ -31,6 +38,11 @@ func refusesNothing(status int, code string, f *wire.Failure) bool {
 		return false
 	}
 	message := strings.ToLower(strings.TrimSpace(f.Message))
+	for _, words := range notHere {
+		if strings.Contains(message, words) {
+			return true
+		}
+	}
 	switch {
 	case status == http.StatusMethodNotAllowed, f.NotOfAPI: // calls are all sent with the method of their endpoint
 		return true

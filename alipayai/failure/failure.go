@@ -2,6 +2,7 @@ package failure
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -78,6 +79,20 @@ func (f *Failure) mayRepeatItself(status int) bool {
 	default:
 		return status >= http.StatusInternalServerError || status == http.StatusConflict || isTimeoutStatus(status)
 	}
+}
+
+// neverServed reports whether a server's fault is of one before the vendor's, which has asked nothing behind it: Cloudflare that
+// could not connect to what it stands before, by address, name or certificate
+// (https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/), and one-api and new-api
+// that have no channel for the model (https://github.com/QuantumNous/new-api/pull/6310).
+func neverServed(status int, code string, h http.Header) bool {
+	switch status {
+	case 521, 523, 525, 526, 530:
+		return strings.EqualFold(h.Get("Server"), "cloudflare")
+	case http.StatusServiceUnavailable:
+		return modelCodes[code] == ModelUnknown
+	}
+	return false
 }
 
 // TimedOut reports whether the upstream says that it gave up waiting for what

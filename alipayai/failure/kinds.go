@@ -203,6 +203,8 @@ var kinds = map[string]kind{
 	"AccountOverdueError":               exhausted,
 	"SetLimitExceeded":                  exhausted, // the operator's own limit, with which the model is paused
 	"QuotaExceeded":                     exhausted,
+	"AccountQuotaExceeded":              exhausted, // of a plan: https://github.com/anomalyco/opencode/issues/44099
+	"OperationDenied.ServiceOverdue":    exhausted,
 	"RateLimitExceeded":                 throttled,
 	"AccountRateLimitExceeded":          throttled,
 	"ModelAccountRpmRateLimitExceeded":  throttled,
@@ -253,12 +255,20 @@ var kinds = map[string]kind{
 	"INSUFFICIENT_BALANCE": exhausted,
 	"credit_limit":         exhausted,
 
+	// ChatGPT's plans (https://github.com/code-yeongyu/senpi/issues/1969), Cline (https://github.com/cline/cline/pull/10207), and
+	// what stands before LiteLLM (https://github.com/NousResearch/hermes-agent/pull/106427).
+	"usage_limit_reached":      exhausted,
+	"SPEND_LIMIT_EXCEEDED":     exhausted,
+	"terminal_quota_exhausted": exhausted,
+
 	// SiliconFlow: https://docs.siliconflow.cn/cn/faqs/error-code.
 	"30001": exhausted,
 
 	// GLM (Zhipu, Z.AI) sends numbers of four digits.
 	"1000": badKey, "1001": badKey, "1002": badKey, "1003": badKey, "1004": badKey,
 	"1110": exhausted, "1111": exhausted, "1112": exhausted, "1113": exhausted, "1121": exhausted,
+	"1210": badRequest, "1213": badRequest, "1214": badRequest, "1215": badRequest, "1261": badRequest,
+	"1211": notFound,
 	"1230": broken, "1234": broken,
 	"1301": censored,
 	"1302": throttled, "1303": throttled, "1304": throttled, "1305": throttled, "1312": throttled,

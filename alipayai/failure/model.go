@@ -31,6 +31,8 @@ var modelCodes = map[string]ModelRefusal{
 	"InvalidEndpointOrModel.NotFound": ModelUnknown,
 	"model_not_available":             ModelUnknown, // Together, with the next
 	"dedicated_endpoint_not_running":  ModelUnknown,
+	"DeploymentNotFound":              ModelUnknown, // Azure
+	"1211":                            ModelUnknown, // GLM
 	"model_decommissioned":            ModelRetired, // Groq
 }
 
@@ -38,8 +40,9 @@ var modelCodes = map[string]ModelRefusal{
 // elsewhere in a sentence, as in "is deprecated for this model", is of something else.
 var (
 	retiredWords = regexp.MustCompile(`\bmodel(?: version)?(?: \S+)? (?:has been (?:deprecated|decommissioned|retired)\b` +
-		`|was (?:deprecated|retired) on\b|is no longer (?:available|accessible)\b|has reached (?:its|the) end of (?:its )?life\b)`)
-	unknownWords = regexp.MustCompile(`\bmodel(?: or endpoint)?(?: \S+)? (?:does not exist|not exist|(?:is )?not found)\b` +
+		`|was (?:deprecated|retired) on\b|is no longer (?:available|accessible)\b|has reached (?:its|the) end of (?:its )?life\b)` +
+		`|\bmodel is marked by provider as legacy\b`) // Amazon's: https://github.com/awslabs/llmeter/issues/35
+	unknownWords = regexp.MustCompile(`\bmodel(?: or endpoint)?(?: \S+)? (?:does not exist|not exist|(?:is |was )?not found)\b` +
 		`|^models/\S+ is not found\b|^not found the model\b|\bis not a valid model\b|^no endpoints found for\b` +
 		`|^the provided model identifier is invalid\b`)
 )

@@ -62,7 +62,12 @@ func TestModelsThatAreRefused(t *testing.T) {
 		// https://github.com/earendil-works/pi/issues/4993.
 		"amazon, retired": {404, `{"__type":"ResourceNotFoundException","message":"This model version has reached the end of its life. Please refer to the AWS documentation for more details."}`, retired},
 		"amazon, unknown": {400, `{"__type":"ValidationException","message":"The provided model identifier is invalid."}`, unknown},
-		"in a stream":     {200, `{"error":{"message":"The model x does not exist","type":"invalid_request_error","code":"model_not_found"}}`, unknown},
+		// https://github.com/awslabs/llmeter/issues/35.
+		"amazon, legacy": {404, `{"__type":"ResourceNotFoundException","message":"Access denied. This Model is marked by provider as Legacy and you have not been actively using the model in the last 15 days. Please upgrade to an active model on Amazon Bedrock"}`, retired},
+		// https://learn.microsoft.com/azure/ai-services/openai/reference, and Google's of a publisher's model.
+		"azure":          {404, `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`, unknown},
+		"google, vertex": {404, "[{\"error\":{\"code\":404,\"message\":\"Publisher Model `publishers/google/models/gemini-1.5-pro` was not found or your project does not have access to it.\",\"status\":\"NOT_FOUND\"}}]", unknown},
+		"in a stream":    {200, `{"error":{"message":"The model x does not exist","type":"invalid_request_error","code":"model_not_found"}}`, unknown},
 
 		"another path":        {404, `{"message":"no Route matched with those values"}`, known},
 		"another thing":       {404, `{"error":{"message":"Previous response with id 'resp_1' not found.","type":"invalid_request_error","param":"previous_response_id","code":"previous_response_not_found"}}`, known},

@@ -136,6 +136,9 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	f.RetryAfter = cmp.Or(RetryAfter(h, now), min(reported.RetryAfter, maxRetryAfter))
 	if f.RetryAfter == 0 && (status == http.StatusTooManyRequests || v.class == Throttle) {
 		f.RetryAfter = cmp.Or(resetAfter(h, now), until(reported.ResetAt, now), saidWait(reported.Message))
+		if f.RetryAfter == 0 && limitedByDay(reported.Message) {
+			f.RetryAfter = maxRetryAfter
+		}
 	}
 	f.RetryAfter = cmp.Or(v.hold, f.RetryAfter)
 	f.UpstreamID = reported.RequestID
@@ -160,10 +163,13 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	default:
 		f.Model = modelRefused(status, v.code, reported)
 	}
+	if v.large {
+		f.Status, f.RetryAfter = http.StatusRequestEntityTooLarge, 0 // or the client's SDK would wait and repeat it
+	}
 	f.UnsupportedHere = v.class == Fail && !credentialCodes[v.code] &&
-		(translated || f.Model == ModelRetired || refusesNothing(status, v.code, reported))
+		(translated || v.large || f.Model == ModelRetired || refusesNothing(status, v.code, reported))
 	f.Final = strings.EqualFold(strings.TrimSpace(h.Get("X-Should-Retry")), "false")
-	f.NoRetry = f.mayRepeatItself(status) || f.Final && status >= http.StatusInternalServerError
+	f.NoRetry = f.mayRepeatItself(status) && !neverServed(status, v.code, h) || f.Final && status >= http.StatusInternalServerError
 	return f
 }
 

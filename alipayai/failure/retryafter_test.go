@@ -71,6 +71,9 @@ func TestHowLongAThrottleLasts(t *testing.T) {
 		"words of milliseconds":         {429, `{"error":{"message":"Please try again in 250ms.","code":"rate_limit_exceeded"}}`, nil, 250 * time.Millisecond},
 		"words without a time":          {429, `{"error":{"message":"Please try again in a while, or retry after some.","code":"rate_limit_exceeded"}}`, nil, 0},
 		"Retry-After before the words":  {429, `{"error":{"message":"Rate limit reached for m in organization o on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s. Visit https://platform.openai.com/account/rate-limits to learn more.","code":"rate_limit_exceeded"}}`, []string{"Retry-After", "3"}, 3 * time.Second},
+		"OpenRouter's, of a day":        {429, `{"error":{"message":"Rate limit exceeded: free-models-per-day. Add 10 credits","code":429}}`, nil, time.Minute},
+		"Amazon's, of a day":            {429, `{"message":"Too many tokens per day, please wait before trying again."}`, nil, time.Minute},
+		"of a day, with a time":         {429, `{"error":{"message":"Daily limit reached. Please retry in 9s.","code":429}}`, nil, 9 * time.Second},
 		"a limit in a 200":              {200, `{"error":{"message":"Please try again in 20s.","code":"rate_limit_exceeded"}}`, nil, 20 * time.Second},
 		"of a failure that is no limit": {503, `{"error":{"message":"down"}}`, []string{"x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "5s"}, 0},
 	} {

@@ -1,6 +1,8 @@
 package failure
 
 import (
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -46,4 +48,20 @@ func isTooLong(code string, reported *wire.Failure) bool {
 		}
 	}
 	return false
+}
+
+// limitAndRequested are the numbers of an OpenAI-like message about the limit on tokens: "Limit 6000, Requested 9221".
+var limitAndRequested = regexp.MustCompile(`\blimit:? ([0-9]{1,12})\b.*\brequested:? ([0-9]{1,12})\b`)
+
+// exceedsRate reports whether a limit is said to be smaller than the request is by itself: no wait makes room for that, neither
+// here nor for others, but another provider may take it, or this one a shorter conversation. OpenAI says so under 429 and Groq
+// under 413, both with the code of a limit (https://github.com/vanna-ai/vanna-flask/issues/11, https://github.com/openclaw/openclaw/pull/130275).
+func exceedsRate(message string) bool {
+	numbers := limitAndRequested.FindStringSubmatch(strings.ToLower(message))
+	if numbers == nil {
+		return false
+	}
+	limit, _ := strconv.ParseInt(numbers[1], 10, 64) // which are numbers
+	requested, _ := strconv.ParseInt(numbers[2], 10, 64)
+	return requested > limit
 }

@@ -50,3 +50,39 @@ func TestConversationsThatAreTooLong(t *testing.T) {
 		})
 	}
 }
+
+// A request that is larger than a limit by itself is none to wait for, nor does it keep others from being sent: another provider
+// is asked, and a client gets what a conversation is that is too long. What a limit has no room for just now is waited for.
+func TestRequestsThatAreLargerThanALimit(t *testing.T) {
+	const openAI = "Request too large for gpt-4o in organization org-abc1234567 on tokens per min (TPM): Limit 30000, Requested 45000. The input or output tokens must be reduced in order to run successfully."
+	throttle := []failure.Rule{{Pattern: "rate_limit_exceeded", Class: failure.Throttle}}
+	for name, c := range map[string]struct {
+		status  int
+		message string
+		rules   []failure.Rule
+		large   bool
+	}{
+		"openai":                {429, openAI, nil, true},
+		"openai, in a 200":      {200, openAI, nil, true},
+		"groq":                  {413, "Request too large for model `llama-3.1-8b-instant` in organization `org_01abc234` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 9221, please reduce your message size and try again.", nil, true},
+		"of which none is used": {429, "Rate limit reached for model `m` on tokens per minute (TPM): Limit 7000, Used 0, Requested 7895. Please try again in 7.67s.", nil, true},
+		"no room just now":      {429, "Rate limit reached for model `m` on tokens per minute (TPM): Limit 6000, Used 5034, Requested 1443. Please try again in 4.77s.", nil, false},
+		"as large as it is":     {429, "Limit 6000, Requested 6000", nil, false},
+		"numbers too large":     {429, "Limit 6, Requested 99999999999999999999999", nil, false},
+		"a rule of one's own":   {429, openAI, throttle, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reported := wire.Failure{Code: "rate_limit_exceeded", Type: "tokens", Message: c.message}
+			f := failure.OfUpstream(c.status, nil, &reported, c.rules, false, time.Unix(0, 0))
+			if !c.large {
+				if f.Class != failure.Throttle || f.UnsupportedHere || f.Code != "rate_limit_exceeded" {
+					t.Errorf("%s of class %s, another provider: %t", f.Code, f.Class, f.UnsupportedHere)
+				}
+				return
+			}
+			if f.Class != failure.Fail || f.Code != wire.CodeContextLength || f.Status != 413 || f.RetryAfter != 0 || !f.FallsOver() {
+				t.Errorf("%d %s of class %s, after %v, another provider: %t", f.Status, f.Code, f.Class, f.RetryAfter, f.FallsOver())
+			}
+		})
+	}
+}

@@ -176,7 +176,7 @@ var profiles = func() map[string]Profile {
 			Paths: map[Endpoint]string{EndpointChat: nextbuilder.Path}},
 		{Name: "deepseek", BaseURL: "https://api.deepseek.com", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "deepseek"},
 		{Name: "mistral", BaseURL: "https://api.mistral.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Codes: mistralCodes, Dialect: "mistral"},
-		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "qwen"},
+		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Codes: qwenCodes, Dialect: "qwen"},
 		// https://docs.z.ai/guides/develop/openai/python; the address is that of mainland China, as bigmodel.cn documents it.
 		{Name: "glm", BaseURL: "https://open.bigmodel.cn/api/paas/v4", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "glm"},
 		// https://ai.google.dev/gemini-api/docs/openai; quotas are PerProjectPerModel:
@@ -230,6 +230,13 @@ var mistralCodes = []failure.Rule{
 	{Pattern: "1300", Class: failure.Throttle}, // rate_limited
 	{Pattern: "3505", Class: failure.Throttle}, // service_tier_capacity_exceeded
 	failure.ByStatus("[0-9][0-9][0-9][0-9]"),   // 1000 is internal_server_error, and internal_error_proxy with a 422
+}
+
+// qwenCodes are Qwen's: it has OpenAI's code and words for an empty account where the limit on tokens in a minute is meant. What
+// is used up of its free quota and plans, it says by other words (https://github.com/can1357/oh-my-pi/pull/8476,
+// https://github.com/openclaw/openclaw/pull/148275).
+var qwenCodes = []failure.Rule{
+	{Pattern: "insufficient_quota", Status: http.StatusTooManyRequests, Message: "You exceeded your current quota", Class: failure.Throttle},
 }
 
 // ProfileNames lists the profiles in order.

@@ -1,0 +1,101 @@
+package failure
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// phrased is what a message under this status says by one of the phrases; empty for nothing.
+func phrased(status int, message string) Class {
+	message = strings.ToLower(message)
+	for phrase, class := range phrases {
+		if strings.Contains(message, phrase) {
+			return class
+		}
+	}
+	if isExhausted(status, message) {
+		return AccountExhausted
+	}
+	return ""
+}
+
+// phrases are what only the message says under a code that says nothing of it, in lower case. None holds two of them.
+var phrases = map[string]Class{
+	// Anthropic's, under 400 invalid_request_error.
+	"credit balance is too low":                      AccountExhausted,
+	"you have reached your specified api usage limi": AccountExhausted,
+	"specified workspace api usage limits":           AccountExhausted,
+	// LiteLLM's, which makes DeepSeek's 402 and another proxy's budget a 400; MiniMax's is under 500 api_error
+	// (https://github.com/MiniMax-AI/MiniMax-M2/issues/62).
+	"insufficient balance":      AccountExhausted,
+	"budget has been exceeded!": AccountExhausted,
+	// OpenRouter's, under 403.
+	"key limit exceeded":                             AccountExhausted,
+	"requires moderation and your input was flagged": Blocked,
+	// xAI's, under 403 and 429 with a code of many words: https://github.com/openclaw/openclaw/pull/117341,
+	// https://github.com/continuedev/continue/issues/12670, https://github.com/Wei-Shaw/sub2api/issues/4069.
+	"run out of credits":          AccountExhausted,
+	"need a grok subscription":    AccountExhausted,
+	"an active grok subscription": AccountExhausted, // in a stream: https://github.com/NousResearch/hermes-agent/pull/28111
+	"doesn't have any credits":    AccountExhausted,
+	"used all available credits":  AccountExhausted,
+	"content violates usage guid": Blocked, // https://github.com/stanford-crfm/helm/pull/3770
+	// Fireworks', under 412: https://docs.fireworks.ai/guides/inference-error-codes.
+	"reaching the monthly spending limit": AccountExhausted,
+	// Moonshot's of a subscription, under 403 permission_error: https://github.com/NanmiCoder/cc-haha/issues/1208.
+	"usage limit for this billing cycle": AccountExhausted,
+	// DeepSeek's, under 400 invalid_request_error.
+	"content exists risk": Blocked,
+	// Keys, under 400 with the code of any bad request: xAI's (https://github.com/continuedev/continue/issues/10778), and Google's
+	// where its details have been left out.
+	"incorrect api key provided":                     RefreshToken,
+	"api key not valid. please pass a valid api key": RefreshToken,
+	"api key expired. please renew the api key":      RefreshToken,
+	// LiteLLM's name for what Azure and others have filtered, under 400.
+	"litellm.contentpolicyviolationerror": Blocked,
+}
+
+// What is used up comes back when somebody pays, or a plan's window ends: no call waits for that, and the vendor's words for it
+// are the operator's. Most vendors say it under the statuses of limits and of permissions, with a code for those, and in words of
+// their own. Collections of them, with tests: agent/error_classifier.py of https://github.com/NousResearch/hermes-agent
+// (pull/93455) and packages/ai/src/error/rate-limit.ts of https://github.com/can1357/oh-my-pi.
+var (
+	// spentWords are of money, and of the quota of a plan, in lower case.
+	spentWords = regexp.MustCompile(`\bspend(?:ing)?[ -](?:limit|cap)\b` + // Gemini, xAI, Anthropic: https://github.com/continuedev/continue/issues/10373
+		`|\b(?:billing (?:hard )?|hard )limit\b` +
+		`|\b(?:out of|insufficient|not enough|available) (?:account )?(?:credits?|balance|funds)\b` + // OpenRouter; Anthropic's "would exceed your available credits"
+		`|\b(?:credits?|balance|funds) (?:is |are |has been |have been )?(?:depleted|exhausted|used up|too low|insufficient)\b` + // Gemini: https://github.com/dyad-sh/dyad/issues/3626
+		`|\baccount\b.{0,40}\b(?:overdue|in arrears)\b|\boverdue (?:balance|payment)\b` + // Volcengine Ark, Baidu
+		// MiniMax, Ollama, Mistral and ChatGPT's: https://github.com/MiniMax-AI/MiniMax-M2.7/issues/36,
+		// https://github.com/NousResearch/hermes-agent/pull/68832, https://github.com/code-yeongyu/senpi/issues/1969.
+		`|\busage (?:limit|quota)` +
+		`|\b(?:weekly|monthly)\b.{0,20}\b(?:limit|quota|cap|credits)\b` + // Hugging Face, Volcengine Ark: https://github.com/anomalyco/opencode/issues/44099
+		`|(?:/|\bper) ?month\b` + // Cohere's "limited to 1000 API calls / month"
+		`|\bout of call volume quota\b` + // Azure
+		// Balances, bills, quotas and packs of tokens, in Chinese: https://github.com/can1357/oh-my-pi/pull/4575, the errors of
+		// Tencent's Hunyuan (https://cloud.tencent.com/document/api/1729/101838), one-api and new-api.
+		`|余额不足|欠费|额度.{0,4}(?:不足|用尽|用完|耗尽)|配额.{0,4}(?:用尽|用完|耗尽)|资源包.{0,6}(?:用尽|用完|耗尽)|使用.{0,12}上限`)
+	// rateWords are of limits that end by themselves within a minute, which vendors word like the others.
+	rateWords = regexp.MustCompile(`(?:/|\bper)[ -]?(?:second|sec|minute|min)\b|\b[rt]p[ms]\b|\bconcurren|每分钟|每秒|并发|速率|频率`)
+	// dayWords are of limits of a day, which are no plan's and end by themselves, but within no call: https://github.com/can1357/oh-my-pi
+	// has OpenRouter's "free-models-per-day", and Amazon's is "Too many tokens per day".
+	dayWords = regexp.MustCompile(`(?:/|\bper)[ -]?day\b|\bdaily\b.{0,16}\b(?:limit|quota|allocation)\b|\bper 86400s\b`)
+)
+
+// isExhausted reports whether a message says that an account has nothing left. Only statuses of who asks count, and not those of
+// what is asked: a refusal of a request quotes it.
+func isExhausted(status int, message string) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusPreconditionFailed, http.StatusTooManyRequests:
+		return spentWords.MatchString(message) && !rateWords.MatchString(message)
+	}
+	return false
+}
+
+// limitedByDay reports whether a message says that the limit of a day is used up.
+func limitedByDay(message string) bool { return dayWords.MatchString(strings.ToLower(message)) }
+
+// tokenLimit is the part of DashScope's page of errors that a message refers to where its limit on tokens in a minute is meant,
+// in OpenAI's code and words for an empty account: https://github.com/can1357/oh-my-pi/issues/8496.
+const tokenLimit = "error-code#token-limit"

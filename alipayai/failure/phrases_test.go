@@ -1,0 +1,85 @@
+package failure_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// What is used up is the operator's under each status of who asks, and its words reach no client; under a status of what is asked
+// the same words may be the request's own.
+func TestWhoseWordsTheyAre(t *testing.T) {
+	for _, message := range []string{
+		"you (somebody) have reached your weekly usage limit, upgrade for higher limits",
+		"Organization spend limit reached", "Your project has exceeded its monthly spending cap.", "Your prepayment credits are depleted.",
+		"This request would exceed your available credits", "insufficient funds", "the account is in arrears", "账户已欠费", "额度已用完",
+	} {
+		for status, operators := range map[int]bool{401: true, 403: true, 412: true, 429: true, 400: false, 404: false, 409: false, 422: false} {
+			reported := wire.Failure{Message: message}
+			f := failure.OfUpstream(status, nil, &reported, nil, false, time.Unix(0, 0))
+			if got := f.Class == failure.AccountExhausted; got != operators {
+				t.Errorf("%d %s is of class %s", status, message, f.Class)
+			}
+			if operators && (f.Status != 502 || strings.Contains(f.Message, message) || f.MayHaveExecuted()) {
+				t.Errorf("%d %s: a client gets %d %q, may have executed: %t", status, message, f.Status, f.Message, f.MayHaveExecuted())
+			}
+		}
+	}
+}
+
+// A refusal of the account's own settings, its address or its plan is another provider's chance, and no client's business.
+func TestRefusalsOfTheAccount(t *testing.T) {
+	for name, c := range map[string]struct {
+		status  int
+		message string
+		account bool
+	}{
+		"azure, its address":        {403, "Access denied due to Virtual Network/Firewall rules.", true},
+		"openrouter, its policy":    {404, "No endpoints found matching your data policy (Free model publication). Configure: https://openrouter.ai/settings/privacy", true},
+		"openrouter, guardrails":    {404, "No endpoints available matching your guardrail restrictions and data policy.", true},
+		"ollama, its plan":          {403, "this model requires a subscription, upgrade for access: https://ollama.com/upgrade", true},
+		"ollama, tools":             {400, "registry.ollama.ai/library/gemma3:latest does not support tools", false},
+		"vllm, tools":               {400, "\"auto\" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set", false},
+		"openrouter, what is asked": {404, "No endpoints found that support tool use.", false},
+	} {
+		reported := wire.Failure{Message: c.message}
+		f := failure.OfUpstream(c.status, nil, &reported, nil, false, time.Unix(0, 0))
+		if hidden := f.Status == 502 && f.Message != c.message; hidden != c.account || !f.FallsOver() {
+			t.Errorf("%s: a client gets %d %q, another provider: %t", name, f.Status, f.Message, f.FallsOver())
+		}
+	}
+}
+
+// What stands before a vendor and has reached nothing behind it has served nothing, so that nothing is charged, nor is a repeat
+// unsafe. Of what may have been reached that is not known.
+func TestWhatWasNeverServed(t *testing.T) {
+	cloudflare := http.Header{"Server": {"cloudflare"}}
+	for name, c := range map[string]struct {
+		status   int
+		header   http.Header
+		code     string
+		executed bool
+	}{
+		"the origin is down":           {521, cloudflare, "", false},
+		"the origin is unreachable":    {523, cloudflare, "", false},
+		"no handshake":                 {525, cloudflare, "", false},
+		"no valid certificate":         {526, cloudflare, "", false},
+		"no tunnel, or no name":        {530, cloudflare, "", false},
+		"an answer that is none":       {520, cloudflare, "", true},
+		"no answer to the connection":  {522, cloudflare, "", true},
+		"no answer in time":            {524, cloudflare, "", true},
+		"another server's 521":         {521, nil, "", true},
+		"no channel for the model":     {503, nil, "model_not_found", false},
+		"the model's server is broken": {500, nil, "model_not_found", true},
+		"a server that is busy":        {503, nil, "", true},
+	} {
+		f := failure.OfUpstream(c.status, c.header, &wire.Failure{Code: c.code, Message: "m"}, nil, false, time.Unix(0, 0))
+		if f.MayHaveExecuted() != c.executed || f.Class != failure.Retry || !f.FallsOver() {
+			t.Errorf("%s: may have executed: %t, class %s", name, f.MayHaveExecuted(), f.Class)
+		}
+	}
+}
