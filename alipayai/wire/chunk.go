@@ -51,7 +51,10 @@ func (ev Event) IsVoid() bool {
 
 func isLineEnd(r rune) bool { return r == '\r' || r == '\n' }
 
-// saysNothing reports whether the event has nothing to read.
+// SaysNothing reports whether the event has nothing to read, in whichever format: no data, or null for it, and not the name of an
+// error, which is one all the same.
+func (ev Event) SaysNothing() bool { return ev.saysNothing() && string(ev.Type) != "error" }
+
 func (ev Event) saysNothing() bool {
 	data := bytes.TrimSpace(ev.Data)
 	return len(data) == 0 || string(data) == "null"

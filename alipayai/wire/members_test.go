@@ -80,6 +80,7 @@ func TestMembersOfStreams(t *testing.T) {
 		want   string
 	}{
 		"what is new":         {textAt(func(*wire.MemberFields) {}), []string{`{"a":"hel"}`, `{"a":"lo","end":"stop"}`}, "hello|stop"},
+		"null between":        {textAt(func(*wire.MemberFields) {}), []string{"null", `{"a":"hel"}`, "null", `{"a":"lo","end":"stop"}`, "null"}, "hello|stop"},
 		"all there is so far": {textAt(whole), []string{`{"a":"hel"}`, `{"a":"hello"}`, `{"a":"hello","end":"stop"}`}, "hello|stop"},
 		"nothing at its end":  {textAt(whole), []string{`{"a":"hel"}`, `{"a":"hello"}`, `{"a":"","end":"stop"}`}, "hello|stop"},
 		"half of an emoji":    {textAt(func(*wire.MemberFields) {}), []string{`{"a":"\ud83d"}`, `{"a":"\ude00","end":"stop"}`}, "\ufffd\ufffd|stop"},

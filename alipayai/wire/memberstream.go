@@ -154,7 +154,7 @@ func (m *memberStream) Decode(dst []byte, ev Event) ([]byte, Chunk, error) {
 		}
 	}
 	var chunk Chunk
-	if !r.skipped && len(ev.Data) > 0 {
+	if !r.skipped && !ev.SaysNothing() {
 		opened, reported, err := m.form.openData(ev)
 		if err != nil || reported != nil {
 			return dst, Chunk{Answer: Answer{Failure: reported}}, err

@@ -44,7 +44,7 @@ const (
 
 // Decode implements [wire.StreamDecoder].
 func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
-	if len(ev.Data) == 0 || string(ev.Type) == "error" {
+	if ev.SaysNothing() || string(ev.Type) == "error" {
 		chunk, err := wire.ParseEvent(ev)
 		return dst, chunk, err
 	}

@@ -45,6 +45,25 @@ func TestLooseStreams(t *testing.T) {
 	}
 }
 
+// TestEventsOfNothing has events with null for their data, or without data, between all others, as some servers keep a connection
+// busy: what the others say is the same. By the name of an error it is one.
+func TestEventsOfNothing(t *testing.T) {
+	whole := stream(messageStart, textStart, textDelta, blockStop, messageDelta, messageStop)
+	want := decodeStream(strings.NewReader(whole), wire.Ask{})
+	for _, nothing := range []string{"data: null", "data:", "event: ping\ndata: null", "event: ping\ndata:", "event: keepalive\ndata: null", ": busy"} {
+		d := decodeStream(strings.NewReader(nothing+"\n\n"+strings.ReplaceAll(whole, "\n\n", "\n\n"+nothing+"\n\n")), wire.Ask{})
+		if !d.done() || d.out != want.out {
+			t.Errorf("%q: %v: %s", nothing, d.err, d.out)
+		}
+	}
+	for _, data := range []string{"null", "", "{}"} {
+		_, chunk, err := format().DecodeStream(wire.Ask{}).Decode(nil, wire.Event{Type: []byte("error"), Data: []byte(data)})
+		if err != nil || chunk.Failure == nil {
+			t.Errorf("an error of %q: %v, %+v", data, err, chunk)
+		}
+	}
+}
+
 // TestLooseEnds has streams without message_stop: they are whole where a stop_reason has come, and nowhere else.
 func TestLooseEnds(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -26,7 +26,7 @@ type said struct {
 // on pings, and on the end. It fails with [wire.ErrMalformed].
 func read(ev wire.Event) (said, error) {
 	name := string(ev.Type)
-	if name == "ping" || len(ev.Data) == 0 && name != "error" {
+	if name == "ping" || ev.SaysNothing() {
 		return said{end: name == "end"}, nil
 	}
 	chunk, err := wire.ParseEvent(ev)

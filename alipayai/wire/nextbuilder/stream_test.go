@@ -70,6 +70,7 @@ func TestDecodeStream(t *testing.T) {
 		"carriage returns":              {stream: strings.ReplaceAll(hi+end, "\n", "\r\n"), text: "hi", done: true},
 		"no event names":                {stream: event(`{"type":"text","payload":"hi"}`) + event(`{"type":"end"}`), text: "hi", done: true},
 		"end by its name":               {stream: hi + "event: end\n\n", text: "hi", done: true},
+		"null between":                  {stream: event("null") + hi + "event: message\ndata: null\n\n" + end, text: "hi", done: true},
 		"end with a last word":          {stream: "event: end\ndata: {\"type\":\"text\",\"payload\":\"bye\"}\n\n", text: "bye", done: true},
 		"after the end":                 {stream: hi + end + hi + broken, text: "hi", done: true},
 		"pings":                         {stream: "event: ping\ndata: anything\n\n: comment\n\n" + hi + event(`{"type":"ping"}`) + end, text: "hi", done: true},

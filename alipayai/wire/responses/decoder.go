@@ -22,8 +22,9 @@ type decoder struct {
 
 // Decode implements [wire.StreamDecoder].
 func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
-	if len(ev.Data) == 0 {
-		return dst, wire.Chunk{}, nil
+	if ev.SaysNothing() || len(ev.Data) == 0 {
+		chunk, err := wire.ParseEvent(ev)
+		return dst, chunk, err
 	}
 	var e struct {
 		Type, Delta string

@@ -119,6 +119,8 @@ func TestEventsWithoutAType(t *testing.T) {
 		"a plain one":  {`{"code":"SYSTEM_ERROR","message":"m"}`, "SYSTEM_ERROR", nil},
 		"no failure":   {`{"id":"x"}`, "", wire.ErrMalformed},
 		"another type": {`{"type":"response.in_progress"}`, "", nil},
+		"null":         {"null", "", nil},
+		"nothing":      {"", "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, chunk, err := Format{}.DecodeStream(wire.Ask{}).Decode(nil, wire.Event{Data: []byte(test.data)})
@@ -129,6 +131,16 @@ func TestEventsWithoutAType(t *testing.T) {
 				t.Errorf("failure %+v, want %q", f, test.failed)
 			}
 		})
+	}
+}
+
+// By its name an event is an error, and be there nothing in it.
+func TestErrorsOfNothing(t *testing.T) {
+	for _, data := range []string{"null", "", "{}", "busy"} {
+		_, chunk, err := Format{}.DecodeStream(wire.Ask{}).Decode(nil, wire.Event{Type: []byte("error"), Data: []byte(data)})
+		if err == nil && chunk.Failure == nil {
+			t.Errorf("an error of %q says nothing: %+v", data, chunk)
+		}
 	}
 }
 
