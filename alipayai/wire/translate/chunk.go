@@ -32,6 +32,9 @@ type Chunk struct {
 	Usage   wire.Usage
 
 	older *CallPiece // what function_call has, which some servers write beside tool_calls
+	// parted is the text of reasoning_details, and details what chunks before have told of them.
+	parted  jsontext.Value
+	details details
 }
 
 // CallPiece is a piece of a tool call.
@@ -69,9 +72,10 @@ func (c *Chunk) ReadWhole(data []byte) error {
 	return err
 }
 
-// Read reads a chunk or an answer. The first choice counts, since no other was asked for: see another.
+// Read reads a chunk or an answer. The first choice counts, since no other was asked for: see another. The chunks of a stream are
+// to be read with the same Chunk.
 func (c *Chunk) Read(data []byte) error {
-	*c = Chunk{Calls: c.Calls[:0]}
+	*c = Chunk{Calls: c.Calls[:0], details: c.details}
 	dec := Decode(data)
 	defer dec.Close()
 	if dec.PeekKind() != '{' {
@@ -105,6 +109,10 @@ func (c *Chunk) Read(data []byte) error {
 		}
 		return err
 	})
+	c.details.elsewhere = c.details.elsewhere || len(c.Reasoning) > len(`""`)
+	if c.parted != nil && !c.details.elsewhere {
+		c.Reasoning = c.details.since(c.parted)
+	}
 	if c.older != nil && len(c.Calls) == 0 {
 		c.Calls = append(c.Calls, *c.older)
 	}

@@ -30,6 +30,10 @@ func (c *Chunk) deltaMember(dec *Decoder, name string) error {
 		text = &c.Refusal
 	case "reasoning_content", "reasoning", "reasoning_text": // the last is GitHub Copilot's: https://github.com/caozhiyuan/copilot-api/issues/230
 		text = &c.Reasoning
+	case "reasoning_details":
+		var err error
+		c.parted, err = c.readDetails(dec)
+		return err
 	case "annotations":
 		v, err := dec.Value()
 		if v.Kind() == '[' && len(v) > len("[]") {
