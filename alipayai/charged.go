@@ -106,13 +106,18 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer.tokens)
 	}
-	if other, ok := q.other(answer.model); ok {
-		if own := cmp.Or(q.priced.Of(answer.model), q.priced.Of(other)); own != nil && q.base != nil && own.Currency == q.base.Currency {
-			q.base, q.answered = own, answer.model
+	declined, answered := q.declined(known), answer.model
+	other, ok := q.other(answered)
+	if known.Served != "" { // which a stream has begun without
+		other, answered, ok = known.Served, known.Served, true
+	}
+	if ok {
+		if own := cmp.Or(q.priced.Of(answered), q.priced.Of(other)); own != nil && q.base != nil && own.Currency == q.base.Currency {
+			q.base, q.answered = own, answered
 		}
 	}
 	line := c.line(q, outcome)
-	line.Prompt, line.Cached, line.Completion = used.Prompt, used.Cached, used.Completion
+	line.Prompt, line.Cached, line.Completion = used.Prompt+known.Declined.Prompt, used.Cached+known.Declined.Cached, used.Completion+known.Declined.Completion
 	line.Characters = used.Characters
 	if said, currency, ok := c.g.Spending.said(q, u); ok && served && !estimated {
 		line.Amount, line.Currency, line.Outcome = said, currency, ledger.Known
@@ -129,8 +134,8 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 		line.Outcome = ledger.Estimated
 	}
 	charged := paid.Within(u.Region).Of(used)
-	line.Amount, line.Floor, line.Characters = charged.Amount, charged.Floor, charged.Characters
-	spent := charged.Amount
+	line.Amount, line.Floor, line.Characters = charged.Amount.Plus(declined), charged.Floor, charged.Characters
+	spent := line.Amount
 	if outcome == ledger.Estimated && q.reserved != nil {
 		spent = max(spent, min(q.most, q.unknown(paid, price.Used{
 			Prompt: max(used.Prompt, q.bytes+q.images), Completion: max(used.Completion, answer.tokens*bytesPerToken), Characters: used.Characters,
@@ -170,6 +175,30 @@ func (q *charge) unknown(paid *price.Price, used price.Used) price.Amount {
 		return q.most
 	}
 	return max(paid.Most(used), q.price.Most(used), q.base.Most(used))
+}
+
+// declined is what models have cost that declined to go on with an answer: by the price of the one, and where they are several by
+// that of the dearest.
+func (q *charge) declined(u wire.Usage) (cost price.Amount) {
+	d := u.Declined
+	if d == (wire.Attempt{}) || q.base == nil {
+		return 0
+	}
+	models := []string{d.Model}
+	if d.Model == "" {
+		models = append([]string{q.model}, q.others...)
+	}
+	for _, model := range models {
+		p := q.priced.Of(model)
+		if p == nil || p.Currency != q.base.Currency {
+			p = q.base
+		}
+		in, _ := p.In(cmp.Or(u.Tier, q.tier))
+		cost = max(cost, in.Within(u.Region).Of(price.Used{
+			Prompt: d.Prompt, Cached: d.Cached, Written: d.Written, WrittenHour: d.WrittenHour, Completion: d.Completion,
+		}).Amount)
+	}
+	return cost
 }
 
 // complete fills in what a usage leaves out, and reports whether that is an estimate: no prompt takes nothing, and no

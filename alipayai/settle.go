@@ -153,6 +153,10 @@ func (c *call) checkUsage() {
 	c.outcome.Usage, c.outcome.UsageEstimated = c.plausible(c.outcome.Usage, c.answered)
 }
 
+// maxDeclined is how many models may decline to go on with an answer: Anthropic takes three fallbacks
+// (MAX_MODELS of https://docs.rs/vtcode-config), the last of which answers.
+const maxDeclined = 3
+
 // countsNothing reports whether a usage is there and has nothing but zeros, as some proxies make up where they know none.
 func countsNothing(u wire.Usage) bool {
 	return u.OK && u.Prompt == 0 && u.Completion == 0 && u.Total == 0
@@ -162,7 +166,8 @@ func countsNothing(u wire.Usage) bool {
 func (c *call) plausible(u wire.Usage, answer int64) (_ wire.Usage, estimated bool) {
 	prompt := int64(len(c.Request.Body))
 	most := prompt + answer + unseenTokens
-	if !u.OK && !u.Implausible || u.OK && u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most {
+	if !u.OK && !u.Implausible || u.OK && u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most &&
+		u.Declined.Prompt <= maxDeclined*most && u.Declined.Completion <= maxDeclined*most {
 		return u, false
 	}
 	u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}

@@ -249,7 +249,11 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 		}
 		in, known := other.In(q.tier)
 		q.dearer = q.dearer || !known
-		q.most = max(q.most, in.Bound(asked), other.Bound(asked))
+		if bound := max(in.Bound(asked), other.Bound(asked)); p.Format.Name() == wire.Anthropic { // which charges each that has begun
+			q.most = q.most.Plus(bound)
+		} else {
+			q.most = max(q.most, bound)
+		}
 	}
 	q.quoted = q.price.Of(price.Used{
 		Prompt: q.prompt(text), Characters: text.Characters(),

@@ -51,13 +51,48 @@ func parseMessages(body []byte, betas ...string) (*ask, error) {
 	var g grammar
 	readTools(o, q, &g, ofTools)
 	readOutputConfig(o, q, &g, prefilled)
+	readFallbacks(o, slices.Contains(betas, betaFallbacks))
 	g.check(o)
 	return q, *o.err
 }
 
+// betaFallbacks is the feature by which models may answer in the place of one that declines, and betaNamed its first version, which
+// wants them named (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback).
+const (
+	betaFallbacks = "server-side-fallback-2026-07-01"
+	betaNamed     = "server-side-fallback-2026-06-01"
+)
+
+// readFallbacks reads models by their names, three at most (https://docs.rs/vtcode-config), or the word for those that the vendor
+// recommends.
+func readFallbacks(o object, byDefault bool) {
+	if !o.has("fallbacks") {
+		return
+	}
+	var word string
+	var named []struct{ Model string }
+	switch v := o.fields["fallbacks"]; {
+	case json.Unmarshal(v, &word) == nil:
+		if word != "default" || !byDefault {
+			o.wrong("fallbacks", "Input should be a valid list")
+		}
+	case json.Unmarshal(v, &named) != nil:
+		o.wrong("fallbacks", "Input should be a valid list")
+	case len(named) == 0 || len(named) > 3:
+		o.wrong("fallbacks", "List should have at least 1 and at most 3 items after validation")
+	}
+	for i, f := range named {
+		if f.Model == "" {
+			o.wrong(entry("fallbacks", i)+".model", "Field required")
+		}
+	}
+}
+
 // Members of requests, and of tools, that a beta feature permits; those that Claude Code sends are here.
 var (
-	betaFields     = map[string][]string{"context-management-2025-06-27": {"context_management"}}
+	betaFields = map[string][]string{
+		"context-management-2025-06-27": {"context_management"}, betaFallbacks: {"fallbacks"}, betaNamed: {"fallbacks"},
+	}
 	betaToolFields = map[string][]string{"advanced-tool-use-2025-11-20": {"defer_loading", "allowed_callers", "input_examples"}}
 )
 

@@ -97,6 +97,12 @@ func TestBetaMembers(t *testing.T) {
 		"management, another":   {management, "advanced-tool-use-2025-11-20", "context_management: Extra inputs are not permitted"},
 		"deferred, named":       {deferred, "advanced-tool-use-2025-11-20", ""},
 		"deferred, not named":   {deferred, "", "tools.0.defer_loading: Extra inputs are not permitted"},
+		"fallbacks, named":      {`,"fallbacks":[{"model":"b"},{"model":"c"},{"model":"d"}]`, betaNamed, ""},
+		"fallbacks, not named":  {`,"fallbacks":[{"model":"b"}]`, "", "fallbacks: Extra inputs are not permitted"},
+		"fallbacks by default":  {`,"fallbacks":"default"`, betaFallbacks, ""},
+		"of the first version":  {`,"fallbacks":"default"`, betaNamed, "fallbacks: Input should be a valid list"},
+		"four fallbacks":        {`,"fallbacks":[{"model":"b"},{"model":"c"},{"model":"d"},{"model":"e"}]`, betaFallbacks, "fallbacks: List should have at least 1 and at most 3 items after validation"},
+		"a fallback of no name": {`,"fallbacks":[{"max_tokens":1}]`, betaFallbacks, "fallbacks.0.model: Field required"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			says := ""

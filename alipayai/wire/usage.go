@@ -21,6 +21,10 @@ type Usage struct {
 	Reasoning int64
 	// Searches are how often the provider's own tools have searched.
 	Searches int64
+	// Declined is what models have taken that began an answer and declined to go on, and are charged all the same beside the one
+	// that has answered in their place; Served is that one. It is in none of the numbers above.
+	Declined Attempt
+	Served   string
 	// Tier is the service tier by which it was served, and Region where, in the provider's words; empty where it says none.
 	Tier, Region string
 	// Cost is what the provider says that the call has cost, as it is written, in the currency that it charges: OpenRouter's and
@@ -30,6 +34,13 @@ type Usage struct {
 	OK            bool // the answer has a usage object with plausible numbers
 	// Implausible: it has one whose numbers cannot be counted. What the call took is not known, which is not nothing.
 	Implausible bool
+}
+
+// Attempt is what one model has taken of a call. Its parts are those of [Usage].
+type Attempt struct {
+	// Model is empty where it is several.
+	Model                                            string
+	Prompt, Cached, Written, WrittenHour, Completion int64
 }
 
 // With is u with what a later report of the same answer says. Reports are of all that has come so far; one that counts nothing of
@@ -54,6 +65,7 @@ func (u Usage) With(later Usage) Usage {
 		with.Total = max(with.Total, u.Total)
 	}
 	with.Searches, with.Cost, with.KeyCost = max(u.Searches, later.Searches), cmp.Or(later.Cost, u.Cost), cmp.Or(later.KeyCost, u.KeyCost)
+	with.Declined, with.Served = cmp.Or(later.Declined, u.Declined), cmp.Or(later.Served, u.Served)
 	with.Tier, with.Region = cmp.Or(later.Tier, u.Tier), cmp.Or(later.Region, u.Region)
 	return with
 }

@@ -24,6 +24,13 @@ type usage struct {
 	// compacted is what summaries of the conversation have taken, which Anthropic bills as well and has in iterations alone
 	// (platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage, https://github.com/pydantic/pydantic-ai/issues/5065).
 	compacted sampling
+	// declined is what models have taken that declined to go on with an answer, and served the one that the API has asked in their
+	// place: it has them in iterations alone, as messages of other models beside a fallback_message, which the totals are of
+	// (platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, beta_fallback_message_iteration_usage.py of
+	// anthropic-sdk-python, https://github.com/ccusage/ccusage/issues/1552). Each that has begun an answer is billed at its own
+	// price, and none that has not (https://github.com/BerriAI/litellm/pull/39294).
+	declined wire.Attempt
+	served   string
 	// searches are those of Anthropic's own tool, which it charges each.
 	searches int64
 	// tier is the service tier, or "fast" where the answer came with that speed, and region where it was processed
@@ -55,7 +62,7 @@ func (u *usage) read(v jsontext.Value) error {
 		case "cache_creation":
 			return cmp.Or(part(v, "ephemeral_1h_input_tokens", &got.hour), part(v, "ephemeral_5m_input_tokens", &got.minutes))
 		case "iterations":
-			return got.compacted.read(v)
+			return got.iterations(v)
 		case "server_tool_use":
 			return part(v, "web_search_requests", &got.searches)
 		case "service_tier":
@@ -91,44 +98,12 @@ func (u *usage) read(v jsontext.Value) error {
 	switch {
 	case err != nil:
 		return err
-	case plausible && !u.implausible && got.wire().Total <= maxTokens:
+	case plausible && !u.implausible && got.wire().Total <= maxTokens && got.declined.Prompt <= maxTokens && got.declined.Completion <= maxTokens:
 		*u = got
 	default:
 		*u = usage{implausible: true}
 	}
 	return nil
-}
-
-// sampling is what a part of an answer has taken.
-type sampling struct{ input, cacheRead, written, hour, output int64 }
-
-// read takes over the sum of the compactions among iterations, which are all of an answer so far.
-func (s *sampling) read(iterations jsontext.Value) error {
-	if iterations.Kind() != '[' {
-		return nil
-	}
-	var sum sampling
-	err := translate.Elements(iterations, func(_ int, v jsontext.Value) error {
-		var each usage
-		compaction := false
-		err := translate.Generated(v, func(name string, v jsontext.Value) error {
-			compaction = compaction || name == "type" && translate.Unquote(v) == "compaction"
-			return nil
-		})
-		if err != nil || !compaction {
-			return err
-		}
-		if err = each.read(v); each.implausible {
-			each.input = maxTokens + 1 // and so is the whole
-		}
-		sum.input, sum.cacheRead, sum.output = sum.input+each.input, sum.cacheRead+each.cacheRead, sum.output+each.output
-		sum.written, sum.hour = sum.written+each.written(), sum.hour+min(each.hour, each.written())
-		return err
-	})
-	if sum != (sampling{}) {
-		*s = sum
-	}
-	return err
 }
 
 // fast is the speed that costs more (platform.claude.com/docs/en/build-with-claude/fast-mode).
@@ -158,6 +133,7 @@ func (u usage) wire() wire.Usage {
 	return wire.Usage{
 		Prompt: prompt, Cached: cached, Written: written, WrittenHour: hour, Searches: u.searches, Tier: u.tier, Region: u.region,
 		Completion: output, Reasoning: min(u.thinking, u.output), Total: prompt + output, OK: true,
+		Declined: u.declined, Served: u.served,
 	}
 }
 

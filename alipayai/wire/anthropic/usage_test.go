@@ -47,3 +47,43 @@ func TestCompactionsAreUsage(t *testing.T) {
 		})
 	}
 }
+
+// Models that have begun an answer and declined to go on are billed beside the one that has given it, which the totals are of: they
+// are messages of other models among the iterations, and those without output are not billed.
+func TestDeclinedAnswersAreUsage(t *testing.T) {
+	message := func(model, more string) string {
+		return `{"type":"message","model":"` + model + `","input_tokens":100,"cache_read_input_tokens":20,"cache_creation_input_tokens":3,"cache_creation":{"ephemeral_1h_input_tokens":2}` + more + `}`
+	}
+	const served = `{"type":"fallback_message","model":"c","input_tokens":7,"output_tokens":8}`
+	one := wire.Attempt{Model: "a", Prompt: 123, Cached: 20, Written: 3, WrittenHour: 2, Completion: 5}
+	two := wire.Attempt{Prompt: 246, Cached: 40, Written: 6, WrittenHour: 4, Completion: 9}
+	for name, test := range map[string]struct {
+		iterations string
+		declined   wire.Attempt
+		served     string
+	}{
+		"none":                   {message("a", `,"output_tokens":5`), wire.Attempt{}, ""},
+		"one":                    {message("a", `,"output_tokens":5`) + "," + served, one, "c"},
+		"one, behind it":         {served + "," + message("a", `,"output_tokens":5`), one, "c"},
+		"one, twice":             {message("a", `,"output_tokens":2`) + "," + message("a", `,"output_tokens":3`) + "," + served, wire.Attempt{Model: "a", Prompt: 246, Cached: 40, Written: 6, WrittenHour: 4, Completion: 5}, "c"},
+		"two":                    {message("a", `,"output_tokens":5`) + "," + message("b", `,"output_tokens":4`) + "," + served, two, "c"},
+		"before its answer":      {message("a", `,"output_tokens":0`) + "," + served, wire.Attempt{}, "c"},
+		"the model's own rounds": {message("c", `,"output_tokens":5`) + "," + served, wire.Attempt{}, "c"},
+		"of no model":            {`{"type":"message","output_tokens":5},` + served, wire.Attempt{}, "c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var u usage
+			if err := u.read([]byte(`{"input_tokens":7,"output_tokens":8,"iterations":[` + test.iterations + `]}`)); err != nil {
+				t.Fatal(err)
+			}
+			want := wire.Usage{Prompt: 7, Completion: 8, Total: 15, Declined: test.declined, Served: test.served, OK: true}
+			if got := u.wire(); got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		})
+	}
+	var u usage
+	if err := u.read([]byte(`{"input_tokens":7,"output_tokens":8,"iterations":[{"type":"message","model":"a","input_tokens":-1,"output_tokens":1},` + served + `]}`)); err != nil || !u.implausible {
+		t.Errorf("%v: a negative number is taken: %+v", err, u)
+	}
+}

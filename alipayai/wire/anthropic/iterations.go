@@ -1,0 +1,94 @@
+package anthropic
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// sampling is what a part of an answer has taken.
+type sampling struct{ input, cacheRead, written, hour, output int64 }
+
+// iteration is one of a usage's.
+type iteration struct {
+	kind, model string
+	taken       sampling
+}
+
+// iterations takes over what is billed beside the totals: what summaries have taken, and models that declined to go on. They are
+// all of an answer so far.
+func (u *usage) iterations(v jsontext.Value) error {
+	if v.Kind() != '[' {
+		return nil
+	}
+	var all []iteration
+	served := ""
+	err := translate.Elements(v, func(_ int, v jsontext.Value) error {
+		each, err := readIteration(v)
+		if each.kind == "fallback_message" {
+			served = each.model
+		}
+		all = append(all, each)
+		return err
+	})
+	var compacted sampling
+	var declined wire.Attempt
+	for _, each := range all {
+		switch {
+		case each.kind == "compaction":
+			compacted.add(each.taken)
+		case each.kind == "message" && served != "" && each.model != served && each.model != "" && each.taken.output > 0:
+			addDeclined(&declined, &each)
+		}
+	}
+	if compacted != (sampling{}) {
+		u.compacted = compacted
+	}
+	if served != "" {
+		u.served, u.declined = served, declined
+	}
+	return err
+}
+
+// readIteration reads one; of one that is not plausible more has been taken than there is.
+func readIteration(v jsontext.Value) (each iteration, err error) {
+	err = translate.Generated(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			each.kind = translate.Unquote(v)
+		case "model":
+			if v.Kind() == '"' && len(v) <= maxWord {
+				each.model = translate.Unquote(v)
+			}
+		}
+		return nil
+	})
+	if err != nil || each.kind != "compaction" && each.kind != "message" {
+		return each, err
+	}
+	var u usage
+	if err = u.read(v); u.implausible {
+		u.input, u.output = maxTokens+1, maxTokens+1 // and so is the whole
+	}
+	each.taken = sampling{input: u.input, cacheRead: u.cacheRead, written: u.written(), hour: min(u.hour, u.written()), output: u.output}
+	return each, err
+}
+
+func (s *sampling) add(more sampling) {
+	s.input, s.cacheRead, s.output = s.input+more.input, s.cacheRead+more.cacheRead, s.output+more.output
+	s.written, s.hour = s.written+more.written, s.hour+more.hour
+}
+
+// addDeclined adds what a model has taken to what others have.
+func addDeclined(to *wire.Attempt, each *iteration) {
+	if first := to.Completion == 0; first {
+		to.Model = each.model
+	} else if to.Model != each.model {
+		to.Model = ""
+	}
+	s := each.taken
+	to.Prompt += s.input + s.cacheRead + s.written
+	to.Cached, to.Written, to.WrittenHour = to.Cached+s.cacheRead, to.Written+s.written, to.WrittenHour+s.hour
+	to.Completion += s.output
+}
