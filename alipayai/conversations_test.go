@@ -27,6 +27,7 @@ var strictly = map[string]sandbox.Config{
 	"ollama":    {Format: sandbox.OpenAI, Dialect: sandbox.Legacy},
 	"google":    {Format: sandbox.OpenAI, Dialect: sandbox.Google},
 	"glm":       {Format: sandbox.OpenAI, Dialect: sandbox.GLM},
+	"moonshot":  {Format: sandbox.OpenAI, Dialect: sandbox.Moonshot},
 	"anthropic": {Format: sandbox.Anthropic},
 
 	"nextbuilder": {Format: sandbox.NextBuilder},

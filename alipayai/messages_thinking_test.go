@@ -22,6 +22,7 @@ func TestMessagesAskToThink(t *testing.T) {
 		"deepseek, not":             {"deepseek", disabled, false, `"thinking":{"type":"disabled"}`, ""},
 		"deepseek, as it wants":     {"deepseek", adaptive, false, "", ""},
 		"glm":                       {"glm", enabled, true, `"thinking":{"type":"enabled"}`, ""},
+		"moonshot":                  {"moonshot", enabled, true, `"thinking":{"type":"enabled"}`, ""},
 		"qwen":                      {"qwen", enabled, true, `"enable_thinking":true,"thinking_budget":2048`, ""},
 		"qwen, without a budget":    {"qwen", `"thinking":{"type":"enabled"}`, true, `"enable_thinking":true,`, ""},
 		"qwen, not":                 {"qwen", disabled, true, `"enable_thinking":false,`, ""},

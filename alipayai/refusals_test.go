@@ -117,6 +117,14 @@ var refusedBodies = map[string][]struct {
 		{`"temperature":1,` + hiMessages, 400, "temperature参数非法。请检查文档。"},
 		{`"top_p":0,` + hiMessages, 400, "top_p参数非法。请检查文档。"},
 	},
+	"moonshot": {
+		{`"temperature":1.5,` + hiMessages, 400, "Invalid request: temperature must be between 0 and 1"},
+		{flavoured(`{"type":"object","anyOf":[{"type":"object"}]}`), 400, "is not a valid moonshot flavored json schema, details: <At path 'root': when using anyOf, type should be defined in anyOf items instead of the parent schema>"},
+		{flavoured(`{"type":"object","properties":{"p":{"type":"string","$ref":"#/$defs/a"}}}`), 400, "'root.properties.p': when using $ref, type should be defined in the referenced schema instead of the parent schema"},
+		{flavoured(`{"type":"object","properties":{"p":{"type":"array","items":[{}]}}}`), 400, "'root.properties.p': items must be an object"},
+		{flavoured(`{"anyOf":[{"type":"object","required":["a"]}]}`), 400, "'root.anyOf': 'properties' keyword is missing"},
+		{flavoured(`{"type":"object","properties":{"p":true}}`), 400, "'root.properties': property schema for 'p' must be an object"},
+	},
 	"vllm": {
 		{`"stream_options":{"include_usage":true},` + hiMessages, 400, "Stream options can only be defined when"},
 		{`"stream":true,"prompt_logprobs":1,` + hiMessages, 400, "are not available when"},
@@ -125,6 +133,11 @@ var refusedBodies = map[string][]struct {
 		{`"tool_choice":"any","tools":[` + weather + `],` + hiMessages, 400, "any! Only named tools"},
 		{`"messages":[{"role":"user","content":"hi"},` + calledBy("c", "{") + `,` + resultOf("c") + `]`, 400, "the arguments of a tool call are no object"},
 	},
+}
+
+// flavoured is a request with a tool of that schema.
+func flavoured(schema string) string {
+	return `"tools":[{"type":"function","function":{"name":"f","parameters":` + schema + `}}],` + hiMessages
 }
 
 const hiMessages = `"messages":[{"role":"user","content":"hi"}]`

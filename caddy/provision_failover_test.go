@@ -35,7 +35,7 @@ func TestProvisionRefusesFailover(t *testing.T) {
 		"unknown on_unsupported": {provider("profile sandbox_anthropic", "on_unsupported ignore"), "",
 			[]string{`provider alipay: on_unsupported "ignore"`, "reject, warn or drop"}},
 		"unknown dialect": {provider("profile openai", "api_key {env.TEST_SECRET}", "dialect klingon"), "",
-			[]string{`provider alipay: dialect "klingon"`, "use one of alipay, deepseek, glm, google, legacy, mistral, none, openai, qwen"}},
+			[]string{`provider alipay: dialect "klingon"`, "use one of alipay, deepseek, glm, google, legacy, mistral, moonshot, none, openai, qwen"}},
 		"dialect of another format": {provider("profile sandbox_anthropic", "dialect openai"), "",
 			[]string{"provider alipay: dialect goes with OpenAI's format", "profile sandbox_anthropic"}},
 		"agent of another profile": {hmacProvider("agent a"), "", []string{"provider alipay: agent", "nextbuilder"}},

@@ -55,7 +55,7 @@ type vendorCall struct {
 func (m vendorMessage) empty() bool { return m.text == "" && len(m.parts) == 0 && len(m.calls) == 0 }
 
 var vendors = map[Dialect]func(r *vendorRequest) *vendorError{
-	"": nil, Mistral: mistral, DeepSeek: deepSeek, Qwen: qwen, Strict: strict, Legacy: legacy, Google: google, GLM: glm, VLLM: vllm,
+	"": nil, Mistral: mistral, DeepSeek: deepSeek, Qwen: qwen, Strict: strict, Legacy: legacy, Google: google, GLM: glm, Moonshot: moonshot, VLLM: vllm,
 }
 
 func (d Dialect) check(spoken Format) error {

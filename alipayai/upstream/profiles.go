@@ -179,6 +179,8 @@ var profiles = func() map[string]Profile {
 		{Name: "qwen", BaseURL: "https://dashscope.aliyuncs.com/compatible-mode/v1", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Codes: qwenCodes, Dialect: "qwen"},
 		// https://docs.z.ai/guides/develop/openai/python; the address is that of mainland China, as bigmodel.cn documents it.
 		{Name: "glm", BaseURL: "https://open.bigmodel.cn/api/paas/v4", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "glm"},
+		// https://platform.kimi.ai/docs/api/chat; the address is that outside of mainland China.
+		{Name: "moonshot", BaseURL: "https://api.moonshot.ai/v1", Scheme: signer.NameBearer, Paths: openAIPaths, Dialect: "moonshot"},
 		// https://ai.google.dev/gemini-api/docs/openai; quotas are PerProjectPerModel:
 		// https://github.com/google-gemini/gemini-cli/issues/8437.
 		{Name: "google", BaseURL: "https://generativelanguage.googleapis.com/v1beta/openai", Scheme: signer.NameBearer, Paths: openAIPaths, LimitsModels: true, Dialect: "google"},

@@ -58,7 +58,7 @@ func TestOwnFunctionCalls(t *testing.T) {
 func TestFunctionsOfVendors(t *testing.T) {
 	body := request(`"functions":[{"name":"f","parameters":{"type":"object","properties":{}}}]`)
 	for name, knows := range map[string]bool{
-		"openai": true, "alipay": true, "mistral": false, "deepseek": false, "qwen": false, "glm": false, "google": false, "legacy": false,
+		"openai": true, "alipay": true, "mistral": false, "deepseek": false, "qwen": false, "glm": false, "moonshot": false, "google": false, "legacy": false,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Format{Dialect: dialect(t, name)}.EncodeRequest(ask(t, body))

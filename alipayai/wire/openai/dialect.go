@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
@@ -36,7 +38,7 @@ type Dialect struct {
 	// NoFunctions says that the form before tools is not known: its functions and function_call become tools and tool_calls.
 	NoFunctions bool
 	// Schema is the form of the parameters of functions; nil: any.
-	Schema *translate.ObjectSchema
+	Schema SchemaForm
 	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
 	Parts []string
 	// ToolTexts says that a tool's result may have texts only: what else it has is shown by the user, behind the results.
@@ -87,6 +89,12 @@ type Dialect struct {
 	plain bool
 	// answers is what of it holds for earlier answers wherever they go; nil for nothing.
 	answers *Dialect
+}
+
+// SchemaForm is how a vendor takes schemas: [translate.ObjectSchema] or [translate.TypedSchema].
+type SchemaForm interface {
+	// Fit gives the schema that stands at path as the vendor takes it, and the names of what was left out of it.
+	Fit(path string, schema jsontext.Value) (fitted jsontext.Value, left []string, err error)
 }
 
 // Signature is a member of a tool call.
@@ -236,6 +244,7 @@ var dialects = func() map[string]*Dialect {
 		{Name: "alipay", Parts: parts, Rules: foreign},
 		openAI(),
 		mistral(),
+		moonshot(),
 		// https://api-docs.deepseek.com/api/create-chat-completion and .../guides/thinking_mode; "unknown variant `developer`" in
 		// https://github.com/earendil-works/pi/issues/1048, "must be passed back" in https://github.com/decolua/9router/issues/773,
 		// "Thinking mode does not support this tool_choice" in https://github.com/BerriAI/litellm/pull/37470.

@@ -242,7 +242,7 @@ func TestLookupDialect(t *testing.T) {
 	if d, err := LookupDialect(NoDialect); d != nil || err != nil {
 		t.Errorf("%v, %v", d, err)
 	}
-	if _, err := LookupDialect("klingon"); err == nil || !strings.Contains(err.Error(), "use one of alipay, deepseek, glm, google, legacy, mistral, none, openai, qwen") {
+	if _, err := LookupDialect("klingon"); err == nil || !strings.Contains(err.Error(), "use one of alipay, deepseek, glm, google, legacy, mistral, moonshot, none, openai, qwen") {
 		t.Error(err)
 	}
 }

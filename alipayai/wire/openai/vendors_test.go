@@ -92,7 +92,16 @@ func TestEditsOfVendors(t *testing.T) {
 		"openai: another's tools":         {"openai", request(`"tools":[` + custom + `]`), "", ""},
 		"qwen: a marked tool":             {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
 		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, `{"reasoning_content":"",`+calls("a")[1:], result("a")), "messages.cache_control"},
-		"glm: OpenRouter's fields":        {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
+		"moonshot: a type beside anyOf": {
+			"moonshot", request(`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","anyOf":[{"type":"object"}]}}}]`),
+			request(`"tools":[{"type":"function","function":{"name":"f","parameters":{"anyOf":[{"type":"object"}]}}}]`), "tools.function.strict",
+		},
+		"moonshot: what anyOf adds": {
+			"moonshot", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{},"anyOf":[{"required":["a"]}]}}}]`),
+			request(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{},"description":"{anyOf: [{\"required\":[\"a\"]}]}"}}}]`), "tools.function.parameters.anyOf",
+		},
+		"moonshot: a temperature":  {"moonshot", request(`"temperature":1.5,"max_tokens":5`), request(`"temperature":1,"max_completion_tokens":5`), "temperature"},
+		"glm: OpenRouter's fields": {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := tt.want
