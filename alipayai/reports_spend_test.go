@@ -259,3 +259,19 @@ func TestOtherModelsAreThoseServed(t *testing.T) {
 		})
 	}
 }
+
+// Where each model that has begun an answer is charged, what they may cost together is reserved.
+func TestModelsThatMayDeclineAreReserved(t *testing.T) {
+	const flat = `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6`
+	// 1,000 tokens of an answer at 10 millionths and at 30, and less than a thousand bytes of a prompt at one and at three.
+	for limit, status := range map[price.Amount]int{price.Amount(39e6): http.StatusTooManyRequests, price.Amount(45e6): http.StatusOK} {
+		l := new(lines)
+		s := perform(t, [][]turn{{declines("n", 500)}}, func(g *alipayai.Gateway) {
+			g.Providers[0] = claudeProviderOver(t, g.Providers[0])
+		}, first(anyModel), filePrices(t, l, flat, budget.Limit{Amount: limit, Currency: "USD", Window: budget.Day(time.UTC)}))
+		got := s.callAt(t.Context(), "/v1/messages", `{"model":"m","max_tokens":1000,"fallbacks":[{"model":"n"}],"messages":[{"role":"user","content":"hello"}]}`)
+		if got.status != status {
+			t.Errorf("with a budget of %s: %d %s, want %d", limit, got.status, got.body, status)
+		}
+	}
+}
