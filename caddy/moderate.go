@@ -138,7 +138,7 @@ func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 			passed.Verdict = alipayai.Pending(call.Sent(), m.judge)
 			return next.ServeHTTP(w, r.WithContext(alipayai.WithModeration(r.Context(), passed)))
 		}
-		v = m.askModel()
+		v = m.askModel([][]wire.Text{m.texts})[0]
 	}
 	m.record(v)
 	switch {
@@ -194,7 +194,7 @@ func (m *moderatedRequest) outside() *failure.Failure {
 
 // judge is askModel for a call that waits for it.
 func (m *moderatedRequest) judge() *failure.Failure {
-	v := m.askModel()
+	v := m.askModel([][]wire.Text{m.texts})[0]
 	m.record(v)
 	if !v.Blocked {
 		return nil
@@ -202,15 +202,15 @@ func (m *moderatedRequest) judge() *failure.Failure {
 	return failureOf(v)
 }
 
-// askModel asks the moderator's model. Its call has nothing of the client's request but that it ends with it.
-func (m *moderatedRequest) askModel() moderate.Verdict {
+// askModel asks the moderator's model about inputs. Its calls have nothing of the client's request but that they end with it.
+func (m *moderatedRequest) askModel(inputs [][]wire.Text) []moderate.Verdict {
 	ctx, cancel := context.WithCancel(asked.WithRegions(context.Background(), m.regions()))
 	defer context.AfterFunc(m.r.Context(), cancel)()
 	defer cancel()
 	began := time.Now()
-	v := m.h.moderator.policy.CheckModel(ctx, m.tenant, m.texts)
+	verdicts := m.h.moderator.policy.CheckInputs(ctx, m.tenant, inputs)
 	m.h.moderator.metrics.moderationTime.WithLabelValues(m.h.Moderator).Observe(time.Since(began).Seconds())
-	return v
+	return verdicts
 }
 
 func failureOf(v moderate.Verdict) *failure.Failure {

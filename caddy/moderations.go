@@ -6,6 +6,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // answerModerations answers POST /v1/moderations by what the moderator says of each input, which goes to no provider but
@@ -16,17 +17,26 @@ func (m *moderatedRequest) answerModerations(w http.ResponseWriter, body []byte)
 		m.refuse(w, failure.UnreadableRequest(err))
 		return
 	}
+	policy := m.h.moderator.policy
 	verdicts := make([]moderate.Verdict, len(inputs))
+	var asked [][]wire.Text // of what the rules permit
+	var at []int
 	for i, texts := range inputs {
-		m.texts = texts
-		v := m.h.moderator.policy.CheckRules(texts)
-		if !v.Blocked && m.h.moderator.policy.Model != nil {
-			if f := m.outside(); f != nil {
-				m.refuse(w, f)
-				return
-			}
-			v = m.askModel()
+		if verdicts[i] = policy.CheckRules(texts); !verdicts[i].Blocked && policy.Model != nil {
+			asked, at = append(asked, texts), append(at, i)
 		}
+	}
+	if len(asked) > 0 {
+		if f := m.outside(); f != nil {
+			m.refuse(w, f)
+			return
+		}
+		for i, v := range m.askModel(asked) {
+			verdicts[at[i]] = v
+		}
+	}
+	for i, v := range verdicts {
+		m.texts = inputs[i]
 		if v.Err != nil {
 			m.record(v)
 		} else { // what is flagged is an answer, and no refusal
@@ -36,7 +46,6 @@ func (m *moderatedRequest) answerModerations(w http.ResponseWriter, body []byte)
 			m.refuse(w, alipayai.ModerationUnavailable(v.Policy))
 			return
 		}
-		verdicts[i] = v
 	}
 	m.note(moderationNone, "")
 	answerPage(m.h.app.cors, w, m.r)

@@ -2,7 +2,9 @@ package alipaycaddy
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -95,5 +97,44 @@ func TestModerations(t *testing.T) {
 	}
 	if n := g.chats() + g.api.Stats().Paths["/v1/moderations"]; n != 0 {
 		t.Errorf("%d requests reached the provider", n)
+	}
+}
+
+// A model of form moderations is asked about the inputs of one request together, but for those that a rule flags or that it has
+// judged before.
+func TestModerationsTogether(t *testing.T) {
+	g := newJudge(t)
+	g.answers(func(prompt string) string {
+		var results []string
+		for text := range strings.SplitSeq(prompt, "\n") {
+			results = append(results, fmt.Sprintf(`{"flagged":%t}`, strings.Contains(text, "weapon")))
+		}
+		return `{"results":[` + strings.Join(results, ",") + `]}`
+	})
+	g.load(moderators(`moderator law {
+		words 稳赚不赔
+		model guard form moderations
+		on_error closed
+	}`), moderatedSite("alipayai_moderate law\nalipayai_proxy alipay"))
+	for _, test := range []struct {
+		input, flagged string
+		asked          int64 // in all
+	}{
+		{`["first","稳赚不赔","second weapon","third"]`, "false true true false", 1},
+		{`["third","second weapon"]`, "false true", 1},
+		{`["fourth","second weapon","a fifth weapon"]`, "false true true", 2},
+	} {
+		a := g.do("POST", "/v1/moderations", `{"input":`+test.input+`}`, g.acme)
+		var got struct{ Results []struct{ Flagged bool } }
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != http.StatusOK {
+			t.Fatalf("status %d: %s", a.status, a.body)
+		}
+		var flagged []string
+		for _, r := range got.Results {
+			flagged = append(flagged, strconv.FormatBool(r.Flagged))
+		}
+		if strings.Join(flagged, " ") != test.flagged || g.asked.Load() != test.asked {
+			t.Errorf("%s: flagged %v, want %s; the model was asked %d times, want %d", test.input, flagged, test.flagged, g.asked.Load(), test.asked)
+		}
 	}
 }

@@ -7,6 +7,6 @@
 //	              and plain.go refuses what reads as a rule with a mistake
 //	china.rules   what Chinese law forbids to ask a financial assistant
 //	form.go       what is asked of a model that moderates, and what its answer means
-//	moderator.go  the rules first, then the model, whose verdicts cache.go keeps, and requests that a provider has blocked
+//	moderator.go  the rules first, then the model, which inputs.go asks and whose verdicts cache.go keeps, and requests that a provider has blocked
 //	guard.go      the same rules over an answer while it streams
 package moderate

@@ -44,21 +44,25 @@ type question struct {
 	body []byte
 	// sign is in a verdict of form chat, and in nothing that was there before the question was asked.
 	sign string
-	// inputs is how many texts form moderations has a result for.
-	inputs int
+	// results is how many results form moderations has for each of the inputs.
+	results []int
 }
 
-// ask makes the request for texts.
-func (f Form) ask(model, policy string, texts []wire.Text) question {
+// ask makes the request for inputs, each of which stands for itself: several are for form moderations alone.
+func (f Form) ask(model, policy string, inputs [][]wire.Text) question {
 	var q question
+	texts := inputs[0]
 	switch f {
 	case Moderations:
-		inputs := make([]string, 0, len(texts))
-		for parts := range whole(texts) {
-			inputs = append(inputs, readings(parts)...)
+		var all []string
+		for _, texts := range inputs {
+			before := len(all)
+			for parts := range whole(texts) {
+				all = append(all, readings(parts)...)
+			}
+			q.results = append(q.results, len(all)-before)
 		}
-		q.inputs = len(inputs)
-		q.body = encode(map[string]any{"model": model, "input": inputs})
+		q.body = encode(map[string]any{"model": model, "input": all})
 	case Chat:
 		q.sign = rand.Text()
 		q.body = encode(map[string]any{
@@ -114,12 +118,18 @@ func encode(v any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// read gives what an answer to q, in OpenAI's form, says of its texts. What permits them must be exactly a verdict, or it is
-// [ErrVerdict]; what blocks them does so with whatever else it says.
-func (f Form) read(q question, answer []byte) (blocked bool, err error) {
+// read gives what an answer to q, in OpenAI's form, says of each of its inputs. What permits one must be exactly a verdict, or it is
+// [ErrVerdict]; what blocks it does so with whatever else it says.
+func (f Form) read(q question, answer []byte) []answered {
 	if f == Moderations {
-		return readModerations(q.inputs, answer)
+		return readModerations(q.results, answer)
 	}
+	blocked, err := f.readText(q, answer)
+	return []answered{{blocked, err}}
+}
+
+// readText reads the text of an answer to q.
+func (f Form) readText(q question, answer []byte) (blocked bool, err error) {
 	text, err := content(answer)
 	if err != nil {
 		return false, err
@@ -206,22 +216,35 @@ func readLlamaGuard(text string) (blocked bool, err error) {
 	return false, ErrVerdict
 }
 
-func readModerations(n int, answer []byte) (blocked bool, err error) {
+// readModerations reads the results that each input has so many of. Where there are more or fewer than all of them together, it is not
+// known whose they are, but of one input.
+func readModerations(results []int, answer []byte) []answered {
 	var a struct {
 		Results []struct {
 			Flagged *bool `json:"flagged"`
 		} `json:"results"`
 	}
-	if json.Unmarshal(answer, &a) != nil {
-		return false, ErrVerdict
+	readable := json.Unmarshal(answer, &a) == nil
+	all := 0
+	for _, n := range results {
+		all += n
 	}
-	missing := len(a.Results) != n
-	for _, r := range a.Results {
-		missing = missing || r.Flagged == nil
-		blocked = blocked || r.Flagged != nil && *r.Flagged
+	matched := readable && len(a.Results) == all
+	answers := make([]answered, len(results))
+	for i, n := range results {
+		own := a.Results
+		if matched {
+			own, a.Results = own[:n], own[n:]
+		}
+		missing, blocked := !matched, false
+		for _, r := range own {
+			missing = missing || r.Flagged == nil
+			blocked = blocked || r.Flagged != nil && *r.Flagged
+		}
+		blocked = blocked && readable && (matched || len(results) == 1)
+		if answers[i].blocked = blocked; missing && !blocked { // what is flagged is, whatever else there is
+			answers[i].err = ErrVerdict
+		}
 	}
-	if missing && !blocked { // what is flagged is, whatever else there is
-		return false, ErrVerdict
-	}
-	return blocked, nil
+	return answers
 }

@@ -129,36 +129,6 @@ func PolicyName(moderator, policy string) string {
 	return moderator + "." + policy
 }
 
-// CheckModel asks the model, or the cache for what it has said. It returns within the timeout.
-func (m *Moderator) CheckModel(ctx context.Context, tenant string, texts []wire.Text) Verdict {
-	if m.Model == nil || len(texts) == 0 {
-		return Verdict{By: ByRules}
-	}
-	ctx, cancel := context.WithTimeout(ctx, m.Timeout)
-	defer cancel()
-	texts = normalised(texts)
-	keeps := m.Cache != nil && (m.Shared == nil || !m.Shared(tenant))
-	var key [sha256.Size]byte
-	if keeps {
-		key = m.Cache.key(tenant, m.version, texts)
-		if blocked, ok := m.Cache.verdicts.get(key, m.Now()); ok {
-			return m.said(blocked, ByCache)
-		}
-	}
-	blocked, err := m.ask(ctx, tenant, texts)
-	if err != nil {
-		v := Verdict{Blocked: !m.Open, By: ByError, Err: err}
-		if v.Blocked {
-			v.Policy = m.Name
-		}
-		return v
-	}
-	if keeps {
-		m.Cache.verdicts.put(key, blocked, m.Now().Add(m.CacheTTL), m.CacheEntries)
-	}
-	return m.said(blocked, ByModel)
-}
-
 // normalised gives texts in NFC (Unicode Standard Annex 15), which makes one of characters that are the same by definition,
 // as é is with its accent apart. The model is asked about these, so that a verdict counts for what was read.
 func normalised(texts []wire.Text) []wire.Text {
@@ -178,43 +148,4 @@ func (m *Moderator) said(blocked bool, by By) Verdict {
 		return Verdict{By: by}
 	}
 	return Verdict{Blocked: true, Policy: m.policy("model"), By: by}
-}
-
-// answered is what a model's answer was read as.
-type answered struct {
-	blocked bool
-	err     error
-}
-
-// ask asks the model. Whatever becomes of that, it returns when ctx ends.
-func (m *Moderator) ask(ctx context.Context, tenant string, texts []wire.Text) (blocked bool, err error) {
-	size := 0
-	for _, t := range texts {
-		size += len(t.Value)
-	}
-	if size > MaxModelText {
-		return false, fmt.Errorf("the text has %d bytes, more than a model is asked about", size)
-	}
-	done := make(chan answered, 1)
-	go func() {
-		a := answered{err: errors.New("asking the model has panicked")}
-		defer func() {
-			_ = recover()
-			done <- a
-		}()
-		q := m.Form.ask(m.ModelName, m.Policy, texts)
-		answer, err := m.Model.Ask(ctx, tenant, q.body, m.Form == Moderations)
-		if err != nil {
-			a = answered{err: err}
-			return
-		}
-		blocked, err := m.Form.read(q, answer)
-		a = answered{blocked, err}
-	}()
-	select {
-	case a := <-done:
-		return a.blocked, a.err
-	case <-ctx.Done():
-		return false, fmt.Errorf("no verdict in time: %w", context.Cause(ctx))
-	}
 }
