@@ -49,6 +49,14 @@ func (ev Event) IsVoid() bool {
 	return ev.saysNothing() && (ev.Data != nil || slices.ContainsFunc(bytes.FieldsFunc(ev.Raw, isLineEnd), func(line []byte) bool { return line[0] != ':' }))
 }
 
+// AppendComments appends the comments of a block that has nothing else, each as a line, without the blank line that ends it.
+func (ev Event) AppendComments(dst []byte) []byte {
+	for _, line := range bytes.FieldsFunc(ev.Raw, isLineEnd) {
+		dst = append(append(dst, line...), '\n')
+	}
+	return dst
+}
+
 func isLineEnd(r rune) bool { return r == '\r' || r == '\n' }
 
 // SaysNothing reports whether the event has nothing to read, in whichever format: no data, or null for it, and not the name of an

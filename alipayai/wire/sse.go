@@ -29,6 +29,8 @@ type Event struct {
 	// Raw is the exact bytes of the event with the blank line that ends it. The Raws of a stream, in order, are the stream
 	// without the byte order mark that may come first, which is no part of it, and with the blank lines that it lacks.
 	Raw []byte
+	// HasID says that it has an "id" line, which readers keep for the events that follow.
+	HasID bool
 	// succeeded says that the envelope around Data called it a success: see [AnswerForm.OpenEvent].
 	succeeded bool
 }
@@ -342,6 +344,8 @@ func (r *EventReader) parse(raw []byte) Event {
 		switch string(name) {
 		case "event":
 			ev.Type = value
+		case "id":
+			ev.HasID = true
 		case "data":
 			switch {
 			case ev.Data == nil:

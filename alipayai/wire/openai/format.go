@@ -73,6 +73,8 @@ type stream struct {
 	chunks       wire.ChunkReader
 	choices      choiceCompleter
 	withoutUsage bool
+	// hasIDs says that an event before has had an id.
+	hasIDs bool
 	// changed says that the last event did not pass on as it came.
 	changed bool
 }
@@ -81,9 +83,14 @@ type stream struct {
 func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
 	chunk, err := s.chunks.Read(event)
 	chunk.Unfinished = chunk.Done && s.chunks.Unfinished()
+	s.hasIDs = s.hasIDs || event.HasID
 	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
 	switch {
 	case err != nil || chunk.Failure != nil || ownUsage || event.IsVoid():
+	case event.Data == nil && s.hasIDs:
+		// After an id, OpenAI's SDK for Python takes each blank line for the end of an event, and reads a chunk in it: of a comment, the
+		// line alone passes (https://github.com/openai/openai-python/issues/2722, https://github.com/theopenco/llmgateway/pull/2334).
+		dst = event.AppendComments(dst)
 	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
 		dst = appendWithChoices(dst, event.Data)
 	default:
