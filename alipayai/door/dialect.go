@@ -42,6 +42,12 @@ type Writer interface {
 	Broken(dst []byte, e wire.Error) []byte
 }
 
+// Writing is what a Parse may leave as [Reading.Own] where its route has no Begin, for an answer that is not quite in canonical form.
+type Writing interface {
+	// Writer gives what writes the answer.
+	Writer() Writer
+}
+
 // Watcher is a Writer that reads what passes it by, since it comes in the client's own form: to keep it, and to end it.
 type Watcher interface {
 	// Watch takes a whole answer, or events of a stream, before the client has them.

@@ -62,6 +62,9 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		out.writer, f = rd.route.Begin(r, &completed, rd)
 		*c = completed
 	}
+	if own, ok := rd.Own.(Writing); ok && f == nil {
+		out.writer = own.Writer()
+	}
 	if e, ok := out.writer.(Estimator); ok && c.Request.Stream {
 		asked := c.Request // so that a call that begins with no estimate stays off the heap
 		e.EstimateBy(func() int64 {

@@ -30,7 +30,7 @@ type Reading struct {
 	Request        wire.Request
 	Native         *alipayai.Native
 	IdempotencyKey string
-	// Own is what the dialect's Parse leaves for the route's Begin.
+	// Own is what the dialect's Parse leaves for the route's Begin, or a [Writing].
 	Own any
 	// Continues says that the call goes on from what the site keeps, and is not whole before [Reading.Continue].
 	Continues bool

@@ -92,6 +92,9 @@ func parseInput(rd *door.Reading, body []byte, refused error) error {
 	}
 	rd.Request = c.Canonical
 	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &c.Sent, Unsupported: c.Unsupported}
+	if c.CustomCalls() != nil {
+		rd.Own = customCalls{c}
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -89,6 +90,10 @@ func (v *conversation) item(it *item) error {
 	case "reasoning":
 		return v.reasoning(it)
 	case "function_call":
+		t, arguments := v.client.offered.of(it.namespace, it.name), translate.Characters(it.arguments)
+		if t != nil && t.custom && bytes.Equal(inputOf(arguments), arguments) { // the input itself, as CustomCalls writes it
+			return v.call(it, it.arguments, "arguments", customArgument)
+		}
 		return v.call(it, it.arguments, "arguments", "")
 	case "custom_tool_call":
 		return v.call(it, it.input, "input", customArgument)
