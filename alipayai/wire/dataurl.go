@@ -91,6 +91,35 @@ func bareText(data string) (string, bool) {
 	return text, text != ""
 }
 
+// TextFile gives the text of a file whose data: URL says that it is one, or looks like one.
+func TextFile(address string) (text string, ok bool) {
+	if !isDataURL(address) {
+		return "", false
+	}
+	if _, pdf := PDFFile(address); pdf {
+		return "", false
+	}
+	return textOf(address)
+}
+
+// pdfMagic is what a PDF begins with, in Base64.
+const pdfMagic = "JVBERi0"
+
+// PDFFile gives the Base64 of a file that is a PDF: of a data: URL that says so, whose scheme clients leave out at times, or of Base64
+// alone, as OpenAI's reference calls file_data "The base64 encoded file data".
+func PDFFile(address string) (data string, ok bool) {
+	address = trimLeft(address)
+	if isDataURL(address) {
+		address = address[len(dataScheme):]
+	}
+	meta, data, found := strings.Cut(address, ",")
+	if !found {
+		return address, strings.HasPrefix(address, pdfMagic)
+	}
+	kind, encoding, _ := strings.Cut(strings.ToLower(meta), ";")
+	return data, kind == "application/pdf" && data != "" && (encoding == "base64" || strings.HasSuffix(encoding, ";base64"))
+}
+
 // beginning gives as much of data in Base64 as tells a text from a picture.
 func beginning(data string) string { return data[:min(len(data), 4<<10)] }
 

@@ -38,7 +38,8 @@ type ClientRequest struct {
 //
 //	system                 one system message; the texts of its blocks, with an empty line between them
 //	text, image            text, image_url: a data: URL for base64
-//	document               a text, or a file for a PDF in base64
+//	document               a text, or a file for a PDF in base64 or at a URL, which is its data then, as OpenRouter has it.
+//	                       A word stands for what is left out and named
 //	search_result          a text: title, source, contents
 //	tool_use               tool_calls
 //	tool_result            a message of role tool; "Error: " before that of an is_error. Its images are in the user's

@@ -52,7 +52,7 @@ func TestParseChatRequest(t *testing.T) {
 		"a choice that is said twice": {body: `{"tool_choice":{"type":"any","disable_parallel_tool_use":true},"tools":[` + tool + `],"parallel_tool_calls":true,"messages":[` + user + `],"model":"m"}`,
 			want: `{"messages":[` + user + `],"tools":[` + offers + `],"tool_choice":"required","parallel_tool_calls":true,"model":"m"}`},
 		"other members":           {body: `{"stream":true,"x":{"y":[1]},"messages":[` + says("assistant", use) + `],"model":"m","stream_options":{"include_usage":true}}`, want: `{"messages":[{"role":"assistant","content":null,"tool_calls":[` + called + `]}],"stream":true,"x":{"y":[1]},"model":"m","stream_options":{"include_usage":true}}`},
-		"what has no counterpart": {body: talk(says("user", gave(`,"content":[{"type":"document","source":{"type":"url","url":"https://x"}}]`))), want: talk(`{"role":"tool","tool_call_id":"a","content":""}`), left: "messages.content.document.url"},
+		"what has no counterpart": {body: talk(says("user", gave(`,"content":[{"type":"document","source":{"type":"file","file_id":"f"}}]`))), want: talk(`{"role":"tool","tool_call_id":"a","content":"[document left out]"}`), left: "messages.content.document.file"},
 		"a call without a name":   {body: talk(says("assistant", `{"type":"tool_use","id":"a","input":{}}`)), param: "messages[0].content[0]"},
 		"a result of no call":     {body: talk(user, says("user", `{"type":"tool_result"}`)), param: "messages[1].content[0].tool_use_id"},
 		"a tool without a name":   {body: `{"tools":[{"input_schema":{}}],"model":"m","messages":[` + user + `]}`, param: "tools[0].name"},

@@ -30,21 +30,23 @@ func source(path string, v jsontext.Value) (kind string, mediaType, data, url, c
 	return kind, mediaType, data, url, content, err
 }
 
-func (c *client) image(path string, b clientBlock, to *translate.Parts) error {
+// image reads an image, and reports whether it is left out.
+func (c *client) image(path string, b clientBlock, to *translate.Parts) (left bool, err error) {
 	kind, mediaType, data, url, _, err := source(path+".source", b.source)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case kind == "url" && url.Kind() == '"':
 		to.Add(`{"type":"image_url","image_url":{"url":`, url, `}}`)
 	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
 		to.Add(`{"type":"image_url","image_url":{"url":`, dataURL(mediaType, data), `}}`)
 	case kind == "url" || kind == "base64":
-		return translate.Invalid(path+".source", "a url, or a media_type and data")
+		return false, translate.Invalid(path+".source", "a url, or a media_type and data")
 	default:
 		c.left.LeaveOut("messages.content.image." + wire.Visible(kind))
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 func dataURL(mediaType, data jsontext.Value) []byte {
@@ -52,10 +54,11 @@ func dataURL(mediaType, data jsontext.Value) []byte {
 	return append(append(append(u, ";base64,"...), translate.Characters(data)...), '"')
 }
 
-func (c *client) document(path string, b clientBlock, to *translate.Parts) error {
-	kind, mediaType, data, _, content, err := source(path+".source", b.source)
+// document reads a document, and reports whether it is left out.
+func (c *client) document(path string, b clientBlock, to *translate.Parts) (left bool, err error) {
+	kind, mediaType, data, url, content, err := source(path+".source", b.source)
 	if err != nil {
-		return err
+		return false, err
 	}
 	switch {
 	case kind == "text" && data.Kind() == '"':
@@ -66,24 +69,30 @@ func (c *client) document(path string, b clientBlock, to *translate.Parts) error
 		to.Text(content)
 	case kind == "content":
 		c.describe(b, to)
-		return translate.Objects(path+".source.content", content, func(path string, dec *translate.Decoder) error {
+		return false, translate.Objects(path+".source.content", content, func(path string, dec *translate.Decoder) error {
 			b, err := c.block(path, dec)
 			if err != nil {
 				return err
 			}
-			return c.part(path, b, to)
+			return c.shown(path, b, to)
 		})
 	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
 		c.describe(b, to)
-		name := []byte(`"document.pdf"`)
+		name := jsontext.Value(`"document.pdf"`)
 		if len(translate.Characters(b.title)) > 0 {
 			name = b.title
 		}
-		to.Add(`{"type":"file","file":{"filename":`, append(append(append([]byte{}, name...), `,"file_data":`...), dataURL(mediaType, data)...), `}}`)
+		to.Add("", translate.AppendFile(nil, dataURL(mediaType, data), name), "")
+	case kind == "url" && url.Kind() == '"':
+		c.describe(b, to)
+		to.Add("", translate.AppendFile(nil, url, b.title), "")
+	case kind == "url" || kind == "base64":
+		return false, translate.Invalid(path+".source", "a url, or a media_type and data")
 	default:
 		c.left.LeaveOut("messages.content.document." + wire.Visible(kind))
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 // describe gives a document's title and context.
@@ -108,6 +117,6 @@ func (c *client) searchResult(path string, b clientBlock, to *translate.Parts) e
 		if err != nil {
 			return err
 		}
-		return c.part(path, b, to)
+		return c.shown(path, b, to)
 	})
 }

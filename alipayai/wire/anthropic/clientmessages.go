@@ -163,7 +163,7 @@ func (c *client) user(path string, content jsontext.Value) error {
 			system = append(system, b)
 			return nil
 		}
-		return c.part(path, b, &p)
+		return c.shown(path, b, &p)
 	})
 	if err == nil && (!p.Empty() || results+len(system) == 0) {
 		c.chat.User(p.Content())
@@ -176,24 +176,38 @@ func (c *client) user(path string, content jsontext.Value) error {
 	return err
 }
 
-// part reads a block that a user, or a tool, may show.
-func (c *client) part(path string, b clientBlock, to *translate.Parts) error {
+// shown reads a block that a user shows. A word stands for one that is left out.
+func (c *client) shown(path string, b clientBlock, to *translate.Parts) error {
+	left, err := c.part(path, b, to)
+	if left != nil {
+		to.Text(left)
+	}
+	return err
+}
+
+// part reads a block that a user, or a tool, may show, and gives a word for one that is left out.
+func (c *client) part(path string, b clientBlock, to *translate.Parts) (left jsontext.Value, err error) {
+	gone := false
 	switch b.kind {
 	case "text":
 		if b.text.Kind() != '"' {
-			return translate.Missing(path+".text", "a string")
+			return nil, translate.Missing(path+".text", "a string")
 		}
 		to.Text(b.text)
-		return nil
 	case "image":
-		return c.image(path, b, to)
+		gone, err = c.image(path, b, to)
 	case "document":
-		return c.document(path, b, to)
+		gone, err = c.document(path, b, to)
 	case "search_result":
-		return c.searchResult(path, b, to)
+		return nil, c.searchResult(path, b, to)
+	default:
+		c.leaveBlock("messages.content", b.kind)
+		return translate.LeftOut("block"), nil // and not a client's own word
 	}
-	c.leaveBlock("messages.content", b.kind)
-	return nil
+	if gone {
+		left = translate.LeftOut(b.kind)
+	}
+	return left, err
 }
 
 // toolResult reads what a tool gave: texts for the tool's message, and what else there is for the user's.
@@ -201,10 +215,23 @@ func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) e
 	if err := translate.IsString(path+".tool_use_id", b.toolUseID); err != nil {
 		return err
 	}
+	said, err := c.resultText(path, b, user)
+	if err != nil {
+		return err
+	}
+	if mark := c.marked(nil, b.cache); len(mark) > 0 && len(said) > len(`""`) {
+		said = slices.Concat([]byte(`[{"type":"text","text":`), said, mark, []byte("}]"))
+	}
+	c.chat.Message(`{"role":"tool","tool_call_id":`, slices.Concat(b.toolUseID, []byte(`,"content":`), said), `}`)
+	return nil
+}
+
+// resultText gives the texts of what a tool gave as one, and what else there is for the user's message.
+func (c *client) resultText(path string, b clientBlock, user *translate.Parts) (jsontext.Value, error) {
 	var text []byte
 	switch b.content.Kind() {
 	default:
-		return translate.WrongType(path+".content", "a string or an array of blocks")
+		return nil, translate.WrongType(path+".content", "a string or an array of blocks")
 	case jsontext.KindInvalid, 'n':
 	case '"':
 		text = translate.Characters(b.content)
@@ -223,10 +250,12 @@ func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) e
 				text = appendText(text, append([]byte("Tool found: "), translate.Characters(inner.toolName)...), `\n`)
 				return nil
 			}
-			return c.part(path, inner, &shown)
+			left, err := c.part(path, inner, &shown)
+			text = appendText(text, translate.Characters(left), `\n`)
+			return err
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !shown.Empty() {
 			user.Text(append(append([]byte(`"Shown by the tool call `), translate.Characters(b.toolUseID)...), `:"`...))
@@ -236,12 +265,7 @@ func (c *client) toolResult(path string, b clientBlock, user *translate.Parts) e
 	if b.isError.Kind() == 't' {
 		text = append([]byte("Error: "), text...)
 	}
-	said := append(append([]byte{'"'}, text...), '"')
-	if mark := c.marked(nil, b.cache); len(mark) > 0 && len(text) > 0 {
-		said = slices.Concat([]byte(`[{"type":"text","text":`), said, mark, []byte("}]"))
-	}
-	c.chat.Message(`{"role":"tool","tool_call_id":`, slices.Concat(b.toolUseID, []byte(`,"content":`), said), `}`)
-	return nil
+	return append(append([]byte{'"'}, text...), '"'), nil
 }
 
 // marked appends a mark for the provider's cache to an object that is open, where marks are carried.

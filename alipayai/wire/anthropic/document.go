@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"encoding/base64"
 	"strings"
 	"unicode/utf8"
 
@@ -13,50 +12,32 @@ import (
 // maxTitle is how many characters the API lets the title of a document have.
 const maxTitle = 500
 
-// file gives the block of the file that stands at path: a PDF, or a text. Of others, and of those that are kept at OpenAI,
-// there is none.
+// file gives the block of the file that stands at path: a PDF, also at an address, or a text. Of others, and of those that are kept at
+// OpenAI, there is none. The API fetches by https only: see [request.imageAt].
 //
 // Source: https://platform.claude.com/docs/en/build-with-claude/pdf-support
 func (r *request) file(path string, v jsontext.Value) ([]byte, error) {
 	if len(v) == 0 {
 		return nil, translate.Missing(path, "an object")
 	}
-	var data, name jsontext.Value
-	err := translate.Object(path, v, func(member string, v jsontext.Value) error {
-		switch member {
-		case "file_data":
-			data = v
-		case "filename":
-			name = v
-		case "file_id":
-		default:
-			r.left.Leave(path, member, v)
-		}
-		return nil
-	})
+	f, err := translate.ReadFile(path, v, func(name string, v jsontext.Value) { r.left.Leave(path, name, v) })
 	if err != nil {
 		return nil, err
 	}
-	rest, _ := strings.CutPrefix(translate.Unquote(data), "data:")
-	if pdf, ok := pdfData(rest); ok {
-		return documentBlock(pdf, name), nil
+	if pdf, ok := f.PDF(); ok {
+		return documentBlock(pdf, f.Name), nil
 	}
-	meta, encoded, _ := strings.Cut(rest, ",")
-	mediaType, encoding, _ := strings.Cut(strings.ToLower(meta), ";")
-	text, err := base64.StdEncoding.DecodeString(encoded)
-	if mediaType != "text/plain" || !strings.HasSuffix(encoding, "base64") || err != nil || len(text) == 0 || !utf8.Valid(text) {
+	if scheme, address, ok := f.Address(); ok && scheme == "https" {
+		source := translate.Quote([]byte(`{"type":"url","url":`), address)
+		return document(append(source, '}'), f.Name), nil
+	}
+	text, ok := f.Text()
+	if !ok || strings.TrimSpace(text) == "" {
 		r.left.LeaveOut(path)
 		return nil, nil
 	}
-	source := translate.Quote([]byte(`{"type":"text","media_type":"text/plain","data":`), string(text))
-	return document(append(source, '}'), name), nil
-}
-
-// pdfData gives the data of what follows data: in an address, if it is a PDF in base64.
-func pdfData(rest string) (data string, ok bool) {
-	meta, data, _ := strings.Cut(rest, ",")
-	mediaType, encoding, _ := strings.Cut(strings.ToLower(meta), ";")
-	return data, mediaType == "application/pdf" && data != "" && (encoding == "base64" || strings.HasSuffix(encoding, ";base64"))
+	source := translate.Quote([]byte(`{"type":"text","media_type":"text/plain","data":`), text)
+	return document(append(source, '}'), f.Name), nil
 }
 
 // documentBlock gives the block of a PDF.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
@@ -50,7 +51,7 @@ func (r *request) imageAt(path, at string, address jsontext.Value) ([]byte, erro
 		return append(append([]byte(`{"type":"image","source":{"type":"url","url":`), address...), "}}"...), nil
 	case "data":
 		mediaType, data, ok := imageData(rest)
-		if pdf, isPDF := pdfData(rest); isPDF {
+		if pdf, isPDF := wire.PDFFile(url); isPDF {
 			return documentBlock(pdf, nil), nil
 		}
 		if !ok {

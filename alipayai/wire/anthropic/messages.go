@@ -251,22 +251,27 @@ func (r *request) part(path string, v jsontext.Value, images bool) ([]byte, erro
 	return r.cache(path, block, cache), err
 }
 
-// partOf gives the block of a part of that kind.
-func (r *request) partOf(path, kind string, payload jsontext.Value, images bool) ([]byte, error) {
+// partOf gives the block of a part of that kind. A word stands for what is left out of what a user or a tool shows: a message without
+// it would be gone, or another one.
+func (r *request) partOf(path, kind string, payload jsontext.Value, images bool) (block []byte, err error) {
 	switch {
 	case kind == "text", kind == "refusal":
 		_, err := translate.String(path+"."+kind, payload)
 		return r.text(path+"."+kind, payload), err
 	case kind == "image_url" && images:
-		return r.image(path+".image_url", payload)
+		block, err = r.image(path+".image_url", payload)
 	case kind == "file" && images:
-		return r.file(path+".file", payload)
+		block, err = r.file(path+".file", payload)
 	case kind == "image_url", kind == "input_audio", kind == "file":
 		r.left.LeaveOut(path + "." + kind)
 	default:
 		r.left.LeaveOut(path + ".type")
+		kind = "part" // and not a client's own word
 	}
-	return nil, nil
+	if block == nil && err == nil && images {
+		block = append(append([]byte(textBlock), translate.LeftOut(kind)...), '}')
+	}
+	return block, err
 }
 
 // maxCached is how many blocks the API lets a request mark for the cache: "A maximum of 4 blocks with cache_control may be

@@ -41,6 +41,8 @@ type Dialect struct {
 	Schema SchemaForm
 	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
 	Parts []string
+	// Files is how parts of type file are taken; nil: none is, but for the texts in them.
+	Files Files
 	// ToolTexts says that a tool's result may have texts only: what else it has is shown by the user, behind the results.
 	ToolTexts bool
 	// CallID gives the id of a tool call in the form that is taken; nil: any is.
@@ -241,7 +243,7 @@ var dialects = func() map[string]*Dialect {
 	all := map[string]*Dialect{NoDialect: nil}
 	for _, d := range []*Dialect{
 		// Its form is OpenAI's; what else it takes is not published.
-		{Name: "alipay", Parts: parts, Rules: foreign},
+		{Name: "alipay", Parts: parts, Files: pdfFiles, Rules: foreign},
 		openAI(),
 		mistral(),
 		moonshot(),
@@ -263,7 +265,8 @@ var dialects = func() map[string]*Dialect {
 		},
 		// https://help.aliyun.com/zh/model-studio/qwen-api-reference, and what it refuses in its list of errors, error-code; "Tool
 		// names are not allowed to be [search]" in https://github.com/QwenLM/qwen-code/issues/384, and forced tools while it
-		// thinks in https://github.com/cloudwego/eino/issues/994.
+		// thinks in https://github.com/cloudwego/eino/issues/994. "Invalid value: file. Supported values are: 'text','image_url',
+		// 'video_url' and 'video'": https://github.com/QwenLM/qwen-code/pull/1838.
 		{
 			Name: "qwen", NoFunctions: true, Thinking: enableThinking, Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
 			ToolName: &wire.ToolName{Most: 64, Reserved: []string{"search"}}, ToolChoices: []string{"auto", "none", "function"}, FreeThinker: true, JSONWord: true,
@@ -278,7 +281,7 @@ var dialects = func() map[string]*Dialect {
 		// (https://docs.z.ai/guides/capabilities/function-calling): older models took no notice of others, since GLM-5.3 they are
 		// refused (https://github.com/vectorize-io/hindsight/issues/4246, https://github.com/onyx-dot-app/onyx/pull/14192).
 		{
-			Name: "glm", NoFunctions: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url", "file_url"), ToolName: &plainName, ToolChoices: []string{"auto"},
+			Name: "glm", NoFunctions: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url", "file_url"), Files: fileURLs, ToolName: &plainName, ToolChoices: []string{"auto"},
 			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens,
 				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99}, "stop": {Elements: 1},
@@ -289,7 +292,7 @@ var dialects = func() map[string]*Dialect {
 		// Gemini's signature (https://discuss.ai.google.dev/t/109823), and for one of another model's the word of
 		// https://ai.google.dev/gemini-api/docs/thought-signatures; names of tools as in https://github.com/cline/cline/issues/7339.
 		{
-			Name: "google", NoFunctions: true, Parts: parts, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
+			Name: "google", NoFunctions: true, Parts: parts, Files: pdfFiles, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
 			Signature: &Signature{Name: "extra_content", Value: `{"google":{"thought_signature":"skip_thought_signature_validator"}}`},
 			Rules: without([]string{"messages.tool_calls.extra_content"}, map[string]Rule{
 				"messages.role": asSystem, "stop": {Elements: 5}, "reasoning_effort": {Words: map[string]string{"xhigh": "high", "max": "high"}},
@@ -298,9 +301,10 @@ var dialects = func() map[string]*Dialect {
 		// The form as servers have it that follow OpenAI's at a distance: Ollama, and vLLM and SGLang, whose chat templates
 		// take a system message first and parse the arguments of calls (https://github.com/vllm-project/vllm/issues/43995,
 		// https://github.com/sgl-project/sglang/pull/28035). They know three efforts, and none (openai/openai.go of ollama/ollama,
-		// entrypoints/openai/chat_completion/protocol.py of vllm-project/vllm).
+		// entrypoints/openai/chat_completion/protocol.py of vllm-project/vllm). Of files
+		// vLLM is to read those that OpenAI takes (https://github.com/vllm-project/vllm/pull/57774), and till then says that it does not.
 		{
-			Name: "legacy", NoFunctions: true, Parts: append(slices.Clip(parts), "video_url", "audio_url"), Arguments: true, SystemFirst: true, Functions: true,
+			Name: "legacy", NoFunctions: true, Parts: append(slices.Clip(parts), "video_url", "audio_url"), Files: pdfFiles, Arguments: true, SystemFirst: true, Functions: true,
 			Rules: without([]string{"chat_template_kwargs", "guided_json", "guided_regex", "guided_choice", "min_p", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "tools.function.strict": leave,
 				"reasoning_effort": {Words: map[string]string{"minimal": "low", "xhigh": "high", "max": "high"}},

@@ -156,7 +156,12 @@ func (e *editor) content(v span) {
 	gone := make([]bool, len(parts))
 	for i, part := range parts {
 		typ := e.partType(part)
-		if typ == "" || slices.Contains(e.Parts, typ) {
+		if typ == "file" && !e.answersOnly {
+			if as, ok := e.file(part); ok {
+				e.replace(part, as)
+				continue
+			}
+		} else if typ == "" || slices.Contains(e.Parts, typ) {
 			e.object("messages.content", e.members(part), e.Closed["messages.content:"+typ], none)
 			continue
 		}
@@ -166,7 +171,7 @@ func (e *editor) content(v span) {
 		}
 		e.left["messages.content."+typ] = struct{}{}
 		if !gone[i] {
-			e.replace(part, slices.Concat([]byte(`{"type":"text","text":`), quote("["+typ+" left out]"), []byte(`}`)))
+			e.replace(part, slices.Concat([]byte(`{"type":"text","text":`), translate.LeftOut(typ), []byte(`}`)))
 		}
 	}
 	if len(parts) > 0 && !slices.Contains(gone, false) {

@@ -26,20 +26,25 @@ func (e *editor) toolTexts(content span) (others []span) {
 	return others
 }
 
-// show has the user show parts of the result of a call. Those that the dialect does not know are left out.
+// show has the user show parts of the result of a call. A word stands for those that the dialect does not know.
 func (e *editor) show(call string, parts []span) {
 	words := quote("Shown by the tool call " + call + ":")
 	e.shown = translate.Join(e.shown, slices.Concat([]byte(`{"type":"text","text":`), words, []byte(`}`)))
 	for _, part := range parts {
 		typ := e.partType(part)
-		if e.Parts == nil || slices.Contains(e.Parts, typ) {
-			e.shown = translate.Join(e.shown, e.text(part))
+		as, ok := e.text(part), e.Parts == nil || slices.Contains(e.Parts, typ)
+		if typ == "file" {
+			as, ok = e.file(part)
+		}
+		if ok {
+			e.shown = translate.Join(e.shown, as)
 			continue
 		}
 		if !knownPart(typ) {
 			typ = "type" // a client's own word
 		}
 		e.left["messages.content."+typ] = struct{}{}
+		e.shown = translate.Join(e.shown, slices.Concat([]byte(`{"type":"text","text":`), translate.LeftOut(typ), []byte(`}`)))
 	}
 }
 

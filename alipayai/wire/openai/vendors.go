@@ -22,7 +22,7 @@ var objectSchema = translate.ObjectSchema{Without: []string{"anyOf", "oneOf", "a
 func openAI() *Dialect {
 	return &Dialect{
 		// "Image URLs are only allowed for messages with role 'user'": https://github.com/QwenLM/qwen-code/issues/3616.
-		Name: "openai", Parts: parts, CallID: atMost40, Fields: openAIFields, Schema: &objectSchema, ToolTexts: true, ToolName: &plainName, JSONWord: true, Models: openAIModels(),
+		Name: "openai", Parts: parts, Files: pdfFiles, CallID: atMost40, Fields: openAIFields, Schema: &objectSchema, ToolTexts: true, ToolName: &plainName, JSONWord: true, Models: openAIModels(),
 		Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"},
 		Rules: without(nil, map[string]Rule{
 			"max_tokens": {Rename: "max_completion_tokens"}, // which all take, and those that reason alone
@@ -70,6 +70,7 @@ func mistral() *Dialect {
 			"prediction": {"type", "content"},
 		},
 		// A file is another's: {"type":"file","file_id":..}.
+		Files:   documentURLs,
 		Parts:   []string{"text", "image_url", "document_url", "reference", "thinking", "input_audio"},
 		Foreign: []string{"tool_calls.extra_content"},
 		Rules: map[string]Rule{

@@ -108,17 +108,22 @@ func (c *client) content(path string, v jsontext.Value) (jsontext.Value, error) 
 		if err != nil {
 			return err
 		}
-		return c.part(path, p, &to)
+		left, err := c.part(path, p, &to)
+		if left != nil {
+			to.Text(left)
+		}
+		return err
 	})
 	return to.Content(), err
 }
 
-// part reads a part that a user, or a tool, may show.
-func (c *client) part(path string, p part, to *translate.Parts) error {
+// part reads a part that a user, or a tool, may show, and gives a word for one that is left out: a message without it would be empty,
+// or another one.
+func (c *client) part(path string, p part, to *translate.Parts) (left jsontext.Value, err error) {
 	switch {
 	case isText[p.kind]:
 		if p.text.Kind() != '"' {
-			return translate.Missing(path+".text", "a string")
+			return nil, translate.Missing(path+".text", "a string")
 		}
 		to.Text(p.text)
 	case p.kind == "input_image":
@@ -127,20 +132,21 @@ func (c *client) part(path string, p part, to *translate.Parts) error {
 		return c.file(path, p, to)
 	case p.kind == "image_url" && p.url != nil:
 		if err := p.within(path+".image_url", p.url); err != nil {
-			return err
+			return nil, err
 		}
 		return c.image(path, p, to)
 	case p.kind == "file" && p.file != nil:
 		if err := p.within(path+".file", p.file); err != nil {
-			return err
+			return nil, err
 		}
 		return c.file(path, p, to)
 	case p.kind == "input_audio" && p.audio.Kind() == '{':
 		to.Add(`{"type":"input_audio","input_audio":`, p.audio, "}")
 	default:
 		c.left.LeaveOut("input.content." + wire.Visible(p.kind))
+		return translate.LeftOut("part"), nil // and not a client's own word
 	}
-	return nil
+	return nil, nil
 }
 
 // within reads what a part in the form of chat completions, of type image_url or file, has in an object of its own. Clients that
@@ -171,16 +177,16 @@ func (p *part) within(path string, v jsontext.Value) error {
 	})
 }
 
-func (c *client) image(path string, p part, to *translate.Parts) error {
+func (c *client) image(path string, p part, to *translate.Parts) (left jsontext.Value, err error) {
 	if p.url == nil {
 		if p.fileID == nil {
-			return translate.Missing(path+".image_url", "a string")
+			return nil, translate.Missing(path+".image_url", "a string")
 		}
 		c.left.LeaveOut("input.content.input_image.file_id")
-		return nil
+		return translate.LeftOut("input_image"), nil
 	}
 	if err := translate.IsString(path+".image_url", p.url); err != nil {
-		return err
+		return nil, err
 	}
 	image := p.url
 	switch detail := translate.Unquote(p.detail); detail {
@@ -191,28 +197,36 @@ func (c *client) image(path string, p part, to *translate.Parts) error {
 		c.left.LeaveOut("input.content.input_image.detail")
 	}
 	to.Add(`{"type":"image_url","image_url":{"url":`, image, "}}")
-	return nil
+	return nil, nil
 }
 
-func (c *client) file(path string, p part, to *translate.Parts) error {
+// file reads a file. What becomes of one that is no PDF in base64, or is at an address, is the provider's dialect's to say.
+func (c *client) file(path string, p part, to *translate.Parts) (left jsontext.Value, err error) {
+	if detail := translate.Unquote(p.detail); detail != "" && detail != "auto" { // which chat completions have for images alone
+		c.left.LeaveOut("input.content.input_file.detail")
+	}
 	switch {
 	case p.fileData != nil:
 		if err := translate.IsString(path+".file_data", p.fileData); err != nil {
-			return err
+			return nil, err
 		}
-		file := p.fileData
-		if p.fileName.Kind() == '"' {
-			file = append(append(file, `,"filename":`...), p.fileName...)
+		data := []byte(p.fileData)
+		if pdf, ok := wire.PDFFile(translate.Unquote(p.fileData)); ok && pdf == translate.Unquote(p.fileData) { // Base64 alone
+			data = translate.PDFData(pdf)
 		}
-		to.Add(`{"type":"file","file":{"file_data":`, file, "}}")
+		to.Add("", translate.AppendFile(nil, data, p.fileName), "")
 	case p.fileURL != nil:
-		c.left.LeaveOut("input.content.input_file.file_url")
+		if err := translate.IsString(path+".file_url", p.fileURL); err != nil {
+			return nil, err
+		}
+		to.Add("", translate.AppendFile(nil, p.fileURL, p.fileName), "")
 	case p.fileID != nil:
 		c.left.LeaveOut("input.content.input_file.file_id")
+		return translate.LeftOut("input_file"), nil
 	default:
-		return translate.Missing(path+".file_data", "a string")
+		return nil, translate.Missing(path+".file_data", "a string")
 	}
-	return nil
+	return nil, nil
 }
 
 // output reads what a tool gave: texts for the tool's message, and what else there is for the user's.
@@ -257,7 +271,9 @@ func (v *conversation) outputText(it *item) (text []byte, err error) {
 			text = appendText(text, translate.Characters(p.text))
 			return nil
 		}
-		return v.client.part(path, p, &shown)
+		left, err := v.client.part(path, p, &shown)
+		text = appendText(text, translate.Characters(left))
+		return err
 	})
 	if !shown.Empty() {
 		v.shown.Text(append(append([]byte(`"Shown by the tool call `), translate.Characters(translate.Quote(nil, it.callID))...), `:"`...))

@@ -55,7 +55,8 @@ func (v *conversation) read(parts ...[]item) error {
 	return nil
 }
 
-// placed reads an item. One that was kept is lost where it cannot be read; but that a call has no output is the client's to mend.
+// placed reads an item. One that was kept is lost where it cannot be read, but for an output, of which a word is left; and that a call
+// has no output is the client's to mend.
 func (v *conversation) placed(it *item) error {
 	answer := it.output != nil
 	if answer && v.lost[it.callID] {
@@ -65,6 +66,9 @@ func (v *conversation) placed(it *item) error {
 		err := v.item(it)
 		if err == nil || !it.kept || errors.Is(err, errUnanswered) {
 			return err
+		}
+		if it.withoutOutput() && v.item(it) == nil {
+			return nil
 		}
 		it.lost = true
 	}
@@ -142,7 +146,9 @@ func (v *conversation) message(it *item) error {
 		}
 		v.endAssistant()
 		v.endOutputs()
-		v.to().Text("system", said)
+		if len(said) > 0 || content.Kind() == '"' { // nothing that can be said is left of it
+			v.to().Text("system", said)
+		}
 		return nil
 	case "user":
 		said, err := v.client.content(it.path, content)

@@ -15,7 +15,7 @@ const maxItemDepth = wire.DefaultMaxDepth - 2
 
 // recalled reads an item that was kept, of an answer mostly, for a place in a request. Answers may hold what requests may not, and
 // their clients have taken them: half an emoji, as max_tokens cuts them, becomes U+FFFD, and of a key that repeats the last counts.
-// An item that cannot be read, or nests too deep, is lost.
+// An item that cannot be read, or nests too deep, is lost, but for the output of a tool: see withoutOutput.
 func recalled(path string, v jsontext.Value) item {
 	it := item{path: path, kept: true}
 	if it.text = strict(v); it.text.Kind() != '{' {
@@ -25,14 +25,35 @@ func recalled(path string, v jsontext.Value) item {
 	err := it.read()
 	if err != nil {
 		_ = translate.Generated(it.text, func(name string, v jsontext.Value) error {
-			if name == "call_id" {
+			switch name {
+			case "call_id":
 				it.callID = translate.Unquote(v)
+			case "type":
+				it.kind = translate.Unquote(v)
 			}
 			return nil
 		})
 	}
 	it.lost = err != nil || it.kind == "item_reference" || depth(it.text) > maxItemDepth
+	if it.lost || it.output == nil {
+		it.withoutOutput()
+	}
 	return it
+}
+
+// withoutOutput puts a word in the place of the output of a tool that was kept and cannot be sent again: without one its call would be
+// refused, and the client has sent it. It reports whether the item is one.
+func (it *item) withoutOutput() bool {
+	if it.kind != "function_call_output" && it.kind != "custom_tool_call_output" || it.callID == "" {
+		return false
+	}
+	text := append([]byte(`{"type":"`+it.kind+`","call_id":`), translate.Quote(nil, it.callID)...)
+	again := item{path: it.path, kept: true, text: append(append(append(text, `,"output":`...), translate.LeftOut("output")...), '}')}
+	if again.read() != nil {
+		return false
+	}
+	*it = again
+	return true
 }
 
 // strict gives a value as strict readers take it; nil for what is none.

@@ -40,7 +40,8 @@ func (r *ClientRequest) History() []jsontext.Value { return texts(r.before) }
 //	instructions             the first system message
 //	input, messages          messages; developer is system
 //	input_text, output_text  texts
-//	input_image, input_file  image_url, file; those by id, and files by URL, are left out and named
+//	input_image, input_file  image_url, file; a file's URL is its data, as OpenRouter has it. Those by id are left out and
+//	                         named, and a word stands for them
 //	function_call            tool_calls; those that follow each other are of one message, with the text before them
 //	function_call_output     a message of role tool; its images are in a user's message after it, since tools give text
 //	custom tools             functions with one text, input; a grammar is told in their description
