@@ -15,8 +15,8 @@ import (
 type ClientRequest struct {
 	// Sent is the body as it came.
 	Sent wire.Request
-	// Sendable is Sent for a provider of Anthropic's form: without thinking that none of them has signed, without texts of the
-	// assistant's that say nothing, and with other ids for tool calls of which they would refuse the id. A client has these
+	// Sendable is Sent for a provider of Anthropic's form: without thinking that none of them has signed, texts of the assistant's
+	// that say nothing and citations of another provider's search, and with other ids for tool calls of which they would refuse the id. A client has these
 	// from an answer, mostly of another provider.
 	Sendable wire.Request
 	// Canonical is the request in OpenAI's form.

@@ -19,7 +19,7 @@ var ErrNoAnswer = errors.New("an answer without a choice")
 // ClientWriter writes one answer in OpenAI's form as a message of the Messages API. It belongs to one goroutine.
 //
 // reasoning_content becomes a thinking block without a signature, for clients that asked for thinking; content a text
-// block, and so does a refusal; tool calls become tool_use blocks, with {} for empty arguments. The finish reasons stop,
+// block, with the URLs that it cites, and so does a refusal; tool calls become tool_use blocks, with {} for empty arguments. The finish reasons stop,
 // length, tool_calls and content_filter become end_turn, max_tokens, tool_use and refusal; stop with tool calls is
 // tool_use as well, and stop at a stop sequence that the server names is stop_sequence. Of the usage, input_tokens are those that came from no cache.
 type ClientWriter struct {
@@ -51,10 +51,12 @@ func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	if w.Thinks && len(c.Reasoning) > len(`""`) {
 		out = append(append(append(out, `{"type":"thinking","thinking":`...), c.Reasoning...), `,"signature":""},`...)
 	}
-	for _, text := range []jsontext.Value{c.Content, c.Refusal} {
-		if len(text) > len(`""`) {
-			out = append(append(append(out, textBlock...), text...), "},"...)
-		}
+	if len(c.Content) > len(`""`) {
+		out = appendCitations(append(append(out, textBlock...), c.Content...), c.Annotations)
+		out = append(out, "},"...)
+	}
+	if len(c.Refusal) > len(`""`) {
+		out = append(append(append(out, textBlock...), c.Refusal...), "},"...)
 	}
 	for i, call := range c.Calls {
 		input, _ := wire.ArgumentsObject(translate.Unquote(call.Arguments))

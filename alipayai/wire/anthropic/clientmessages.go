@@ -18,6 +18,7 @@ type clientBlock struct {
 	toolName                                    jsontext.Value // of a tool_reference
 	toolUseID, content, isError, title, context jsontext.Value
 	cache                                       jsontext.Value
+	citations                                   jsontext.Value // what a text cites
 }
 
 // block reads the block that stands at path.
@@ -62,7 +63,9 @@ func (c *client) block(path string, dec *translate.Decoder) (clientBlock, error)
 			b.cache = v
 		case "caller", "data":
 		case "citations":
-			if v.Kind() != 'n' && strings.Contains(string(v), "true") || v.Kind() == '[' && isFilled(v) {
+			if v.Kind() == '[' { // of a text, which says the same without them
+				b.citations = v
+			} else if v.Kind() != 'n' && strings.Contains(string(v), "true") {
 				others = append(others, other{name, v})
 			}
 		default:
@@ -293,7 +296,7 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 		switch b.kind {
 		case "text":
 			text = append(text, translate.Characters(b.text)...)
-			c.foreign = c.foreign || isBlank(b.text)
+			c.foreign = c.foreign || isBlank(b.text) || hasUnsigned(b.citations)
 		case "thinking":
 			thought = append(thought, translate.Characters(b.thinking)...)
 			c.foreign = c.foreign || len(translate.Characters(b.signature)) == 0

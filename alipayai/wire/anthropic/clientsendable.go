@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// sendable gives the body without thinking that has no signature and texts of the assistant's that say nothing, without messages
-// that had nothing else, and with ids of tool calls as [wire.CallIDs] gives them.
+// sendable gives the body without thinking that has no signature, texts of the assistant's that say nothing, and citations of another
+// provider's search, without messages that had nothing else, and with ids of tool calls as [wire.CallIDs] gives them.
 func sendable(body []byte) []byte {
 	ids := wire.CallIDs{Form: toolUseID}
 	out := []byte{'{'}
@@ -36,6 +36,8 @@ func sendableMessage(message jsontext.Value, ids *wire.CallIDs) jsontext.Value {
 				switch {
 				case kind == "thinking" && !signed, kind == "text" && blank && byModel:
 					return nil
+				case kind == "text" && byModel:
+					return withoutUnsigned(block)
 				case kind == "tool_use":
 					if !called {
 						ids.Turn()

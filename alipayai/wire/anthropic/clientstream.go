@@ -11,7 +11,7 @@ import (
 )
 
 // clientStream is where a stream of the Messages API stands. What it keeps does not grow with the stream, but for what
-// comes while a tool call has not ended.
+// comes while a tool call has not ended, and the citations.
 type clientStream struct {
 	chunk translate.Chunk
 	begun bool
@@ -20,6 +20,7 @@ type clientStream struct {
 	index int    // of the block that is open, or would be next
 
 	calls translate.Calls
+	cited translate.Cited
 
 	finish  string
 	stopped jsontext.Value
@@ -72,6 +73,7 @@ func (w *ClientWriter) event(dst, data []byte) ([]byte, error) {
 	}
 	err := s.calls.Put(c, data,
 		func(c *translate.Chunk) { dst = w.said(dst, c) }, func(p *translate.Piece) { dst = s.toolCall(dst, p) })
+	dst = s.cite(dst, c.Annotations)
 	s.texts.Remember(c, data)
 	return dst, err
 }

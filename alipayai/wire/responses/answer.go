@@ -45,7 +45,7 @@ func (w *ClientWriter) Whole(dst, canonical []byte) ([]byte, error) {
 	if speaks || len(images)+len(c.Calls) == 0 && w.items == 0 {
 		m := message{text: content, refusal: refused, logprobs: elementsOf(c.Logprobs)}
 		var cites citations
-		eachCitation(c.Annotations, cites.add)
+		translate.EachCitation(c.Annotations, func(one translate.Citation) { cites.add(appendCitation(nil, one)) })
 		m.cites = cites.list
 		w.output = w.appendMessage(w.next(), m, last(len(images)+len(c.Calls) > 0))
 		w.items++

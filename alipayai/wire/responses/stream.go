@@ -31,8 +31,7 @@ type clientStream struct {
 	before  []byte    // the beginning of each delta of what is open
 	cites   citations // of a text
 
-	cited  map[string]struct{} // all that has been cited
-	toCite [][]byte            // by the next text
+	cited translate.Cited
 
 	calls  translate.Calls
 	tool   *tool

@@ -1,0 +1,98 @@
+package anthropic
+
+import (
+	"strings"
+	"testing"
+)
+
+const (
+	citing = `[{"type":"url_citation","url_citation":{"url":"https://x/a","title":"A \"b\"","content":"what it says","start_index":0,"end_index":2}},{"type":"url_citation","url_citation":{"url":"https://x/c","start_index":3,"end_index":5}},{"type":"file_citation","file_citation":{"file_id":"f"}}]`
+	citedA = `{"type":"web_search_result_location","url":"https://x/a","title":"A \"b\"","cited_text":"what it says","encrypted_index":""}`
+	citedC = `{"type":"web_search_result_location","url":"https://x/c","title":"","cited_text":"","encrypted_index":""}`
+)
+
+// The URLs that a text cites are citations of the text's block.
+func TestClientCitations(t *testing.T) {
+	for name, tt := range map[string]struct{ message, content string }{
+		"a text":        {`{"content":"a","annotations":` + citing + `}`, `[{"type":"text","text":"a","citations":[` + citedA + `,` + citedC + `]}]`},
+		"none":          {`{"content":"a","annotations":[]}`, `[{"type":"text","text":"a"}]`},
+		"of no URL":     {`{"content":"a","annotations":[{"type":"file_citation"},7,{"type":"url_citation","url_citation":{"url":5}}]}`, `[{"type":"text","text":"a"}]`},
+		"not the call":  {`{"content":"a","annotations":[` + strings.SplitAfter(citing[1:], "}}")[0] + `],"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}`, `[{"type":"text","text":"a","citations":[` + citedA + `]},{"type":"tool_use","id":"c","name":"f","input":{}}]`},
+		"a null":        {`{"content":"a","annotations":null}`, `[{"type":"text","text":"a"}]`},
+		"without texts": {`{"content":"","annotations":` + citing + `}`, `[]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ClientWriter{Model: "m"}
+			got, err := w.Whole(nil, []byte(`{"id":"1","choices":[{"message":`+tt.message+`,"finish_reason":"stop"}]}`))
+			if err != nil || !strings.Contains(string(got), `"content":`+tt.content+`,"stop_reason"`) {
+				t.Errorf("is\n%s\nwant\n%s (%v)", got, tt.content, err)
+			}
+		})
+	}
+}
+
+// In a stream they are deltas of the text that is open, or else of the next one, each once.
+func TestClientCitationsOfStreams(t *testing.T) {
+	one := func(citation string) string { return `{"type":"citations_delta","citation":` + citation + `}` }
+	for name, tt := range map[string]struct {
+		in   []string
+		want []string // in order
+	}{
+		"with the end":   {[]string{`"delta":{"content":"a"}`, `"delta":{"annotations":` + citing + `},"finish_reason":"stop"`}, []string{`"text":"a"`, one(citedA), one(citedC), "content_block_stop"}},
+		"with the text":  {[]string{`"delta":{"content":"a","annotations":` + citing + `}`, `"delta":{"content":"b"},"finish_reason":"stop"`}, []string{`"text":"a"`, one(citedA), one(citedC), `"text":"b"`, "content_block_stop"}},
+		"before a text":  {[]string{`"delta":{"annotations":` + citing + `}`, `"delta":{"content":"a"}`, `"delta":{},"finish_reason":"stop"`}, []string{`"text":"a"`, one(citedA), "content_block_stop"}},
+		"with each one":  {[]string{`"delta":{"content":"a","annotations":` + citing + `}`, `"delta":{"content":"b","annotations":` + citing + `}`, `"delta":{},"finish_reason":"stop"`}, []string{one(citedA), one(citedC), `"text":"b"`, "content_block_stop"}},
+		"without a text": {[]string{`"delta":{"annotations":` + citing + `}`, `"delta":{},"finish_reason":"stop"`}, []string{"message_start", "message_delta"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w ClientWriter
+			out, err := w.Events(nil, []byte(chunks(tt.in...)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest := string(out)
+			for _, want := range tt.want {
+				_, after, found := strings.Cut(rest, want)
+				if !found {
+					t.Fatalf("no %s in order in\n%s", want, out)
+				}
+				rest = after
+			}
+			most := 1
+			if name == "without a text" {
+				most = 0
+			}
+			if n := strings.Count(string(out), citedA); n != most {
+				t.Errorf("cites it %d times:\n%s", n, out)
+			}
+		})
+	}
+}
+
+// Citations that no search of Anthropic's has made stay away from Anthropic, which would look for their index; all others go there. In
+// OpenAI's form the text says the same without them, and nothing is named.
+func TestCitationsPlayedBack(t *testing.T) {
+	const signed = `{"type":"web_search_result_location","url":"https://x/b","title":"B","cited_text":"b","encrypted_index":"Eo8"}`
+	const place = `{"type":"char_location","cited_text":"b","document_index":0,"document_title":null,"start_char_index":0,"end_char_index":1}`
+	for name, tt := range map[string]struct{ in, out string }{
+		"of another":        {`,"citations":[` + citedA + `,` + citedC + `]`, ""},
+		"of both":           {`,"citations":[` + citedA + `,` + signed + `]`, `,"citations":[` + signed + `]`},
+		"of Anthropic":      {`,"citations":[` + signed + `,` + place + `]`, `,"citations":[` + signed + `,` + place + `]`},
+		"none":              {`,"citations":[]`, `,"citations":[]`},
+		"a null":            {`,"citations":null`, `,"citations":null`},
+		"of another escape": {`,"citations":[` + strings.Replace(citedA, `encrypted_index`, `encrypted_inde\u0078`, 1) + `]`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := func(citations string) string {
+				return `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"},{"role":"assistant","content":[{"type":"text","text":"a"` + citations + `}]},{"role":"user","content":"r"}]}`
+			}
+			got, err := ParseClientRequest([]byte(body(tt.in)), false)
+			if err != nil || string(got.Sendable.Body) != body(tt.out) {
+				t.Errorf("Anthropic gets\n%s\nwant\n%s (%v)", got.Sendable.Body, body(tt.out), err)
+			}
+			if len(got.Unsupported) > 0 || !strings.Contains(string(got.Canonical.Body), `{"role":"assistant","content":"a"}`) {
+				t.Errorf("others get %s, with %q left out", got.Canonical.Body, got.Unsupported)
+			}
+		})
+	}
+}
