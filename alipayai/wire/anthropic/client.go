@@ -68,7 +68,7 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 		return ClientRequest{}, translate.Missing("model", "a non-empty string")
 	case c.chat.MaxTokens == nil && !counting:
 		return ClientRequest{}, translate.Missing("max_tokens", "a whole number above zero")
-	case len(c.chat.Messages) == 0:
+	case len(c.chat.Messages)+len(c.pairs.held.Messages) == 0:
 		return ClientRequest{}, translate.Missing("messages", "a non-empty array of messages")
 	}
 	if c.r.Canonical, err = c.request(); err != nil {
@@ -107,6 +107,7 @@ type client struct {
 	// foreign says that there is what Anthropic's API refuses of an earlier answer: see Sendable.
 	foreign bool
 	calls   map[string]bool // the ids of tool calls, as written
+	pairs   pairs
 	// thinkingOf is how the model is to think.
 	thinkingOf wire.Thinking
 	// prefilled says that the last message is the assistant's.
@@ -316,6 +317,7 @@ func (c *client) outputFormat(path string, v jsontext.Value) error {
 
 // request writes the request in OpenAI's form.
 func (c *client) request() (wire.Request, error) {
+	c.endTurn()
 	if c.prefilled {
 		c.left.LeaveOut("messages.prefill")
 	}

@@ -124,6 +124,9 @@ func (c *client) message(path string, dec *translate.Decoder) error {
 		}
 		return translate.WrongType(path+".content", "a string or an array of blocks")
 	}
+	if name == "assistant" && !c.prefilled { // what one says in a row is one turn
+		c.endTurn()
+	}
 	c.prefilled = name == "assistant"
 	switch name {
 	case "user":
@@ -140,7 +143,7 @@ func (c *client) message(path string, dec *translate.Decoder) error {
 func (c *client) instruct(path string, content jsontext.Value) error {
 	text, err := c.systemText(path, "messages.content", content)
 	if len(text) > 0 {
-		c.chat.Text("system", text)
+		c.to().Text("system", text)
 	}
 	return err
 }
@@ -148,7 +151,7 @@ func (c *client) instruct(path string, content jsontext.Value) error {
 // user reads what the user said in the message at path: what tools gave comes first, and instructions in it last.
 func (c *client) user(path string, content jsontext.Value) error {
 	if content.Kind() == '"' {
-		c.chat.Text("user", translate.Characters(content))
+		c.to().Text("user", translate.Characters(content))
 		return nil
 	}
 	var p translate.Parts
@@ -161,15 +164,28 @@ func (c *client) user(path string, content jsontext.Value) error {
 			return err
 		case b.kind == "tool_result":
 			results++
-			return c.toolResult(path, b, &p)
+			switch {
+			case c.wanted(b.toolUseID):
+				return c.toolResult(path, b, &p)
+			case b.toolUseID.Kind() != '"':
+				return translate.IsString(path+".tool_use_id", b.toolUseID)
+			}
+			c.left.LeaveOut("messages.content.tool_use_id")
+			if c.pairs.answered[string(b.toolUseID)] { // a second one
+				return nil
+			}
+			text, err := c.resultText(path, b, &p)
+			p.Text(text)
+			return err
 		case b.kind == "mid_conv_system":
 			system = append(system, b)
 			return nil
 		}
 		return c.shown(path, b, &p)
 	})
+	c.release()
 	if err == nil && (!p.Empty() || results+len(system) == 0) {
-		c.chat.User(p.Content())
+		c.to().User(p.Content())
 	}
 	for _, b := range system {
 		if err == nil {
@@ -283,7 +299,7 @@ func (c *client) marked(object []byte, mark jsontext.Value) []byte {
 func (c *client) assistant(path string, content jsontext.Value) error {
 	c.foreign = c.foreign || isBlank(content) || content.Kind() == '[' && !isFilled(content)
 	if content.Kind() == '"' {
-		c.chat.Text("assistant", translate.Characters(content))
+		c.to().Text("assistant", translate.Characters(content))
 		return nil
 	}
 	var text, thought, calls []byte
@@ -308,6 +324,7 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 				return err
 			}
 			c.note(b.id)
+			c.await(b.id)
 			calls = translate.Join(calls, call)
 		default:
 			c.leaveBlock("messages.content", b.kind)
@@ -322,7 +339,7 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 		return nil
 	}
 	if len(thought)+len(calls) == 0 {
-		c.chat.Text("assistant", text)
+		c.to().Text("assistant", text)
 		return nil
 	}
 	m := append(append([]byte{'"'}, text...), '"')
@@ -332,10 +349,12 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 	if len(thought) > 0 {
 		m = append(append(append(m, `,"reasoning_content":"`...), thought...), '"')
 	}
-	if len(calls) > 0 {
+	to := c.to()
+	if len(calls) > 0 { // whose own results are to come
 		m = append(append(append(m, `,"tool_calls":[`...), calls...), ']')
+		to = &c.chat
 	}
-	c.chat.Message(`{"role":"assistant","content":`, m, `}`)
+	to.Message(`{"role":"assistant","content":`, m, `}`)
 	return nil
 }
 
