@@ -28,6 +28,7 @@ type shared struct {
 	reachable atomic.Bool
 	lost      atomic.Int64 // when it was last found to be away, in nanoseconds since began
 	dropped   atomic.Uint64
+	missed    atomic.Bool // a breaker has opened that Redis has not heard of
 	latest    int64 // version of the last change polled; the worker's own
 
 	start sync.Once
@@ -46,7 +47,8 @@ type shared struct {
 // success where there were any, in the background, so that failures in a row
 // add up over the replicas; and it polls four times a second for what the others
 // have changed. While Redis is away each goes on alone, and reports what it has
-// open as soon as Redis is back; what its calls did besides is not made up for.
+// open as soon as Redis is back, as it does where more has happened than could be
+// reported; what its calls did besides is not made up for.
 //
 // Keys in Redis hold hashes only and expire after an hour. The values name
 // tenants and providers, by which a replica knows whom a change concerns.
@@ -135,6 +137,7 @@ func (s *shared) drop(r report) {
 	s.dropped.Add(1)
 	if r.event == opened && r.pair.history.Load().isOpen() {
 		r.pair.unheard = true
+		s.missed.Store(true)
 	}
 }
 
@@ -186,6 +189,9 @@ func (b *Breakers) share(ctx context.Context) {
 			b.send(r)
 		case <-tick.C:
 			b.poll(ctx)
+			if s.reachable.Load() && s.missed.Swap(false) {
+				b.reportOpen(ctx, func(p *pair) bool { return p.unheard })
+			}
 		}
 	}
 }
@@ -254,7 +260,7 @@ func (b *Breakers) poll(ctx context.Context) {
 	}
 	if away {
 		s.reachable.Store(true)
-		b.reportOpen(ctx)
+		b.reportOpen(ctx, func(*pair) bool { return true })
 	}
 }
 
@@ -271,14 +277,14 @@ func (b *Breakers) merge(changes []change) {
 	}
 }
 
-// reportOpen reports all breakers that are open here. It does not change those that
-// are open in Redis too.
-func (b *Breakers) reportOpen(ctx context.Context) {
+// reportOpen reports those breakers of which, with the memory locked, wanted says so, if they are open here. It does not
+// change those that are open in Redis too.
+func (b *Breakers) reportOpen(ctx context.Context, wanted func(*pair) bool) {
 	b.mu.Lock()
 	var reports []report
 	for e := b.recent.Front(); e != nil; e = e.Next() {
 		p := e.Value.(*pair)
-		if h := p.history.Load(); h.isOpen() {
+		if h := p.history.Load(); h.isOpen() && wanted(p) {
 			p.pending++
 			reports = append(reports, report{opened, p.key, Rule{}.withDefaults(), 0, h.opened, p})
 		}

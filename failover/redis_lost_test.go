@@ -54,6 +54,18 @@ func TestOpenWhileReportsAreInFlight(t *testing.T) {
 	}
 }
 
+// One that opened when as much was to be reported as waits at most is reported as soon as there is room.
+func TestOpenWhereTooMuchIsReported(t *testing.T) {
+	playExactly(t, Rule{}, func(f fleet, _ *redistest.Network) error {
+		f[0].shared.reachable.Store(false) // what is reported now is dropped, and no poll makes up for it
+		err := f[0].fail(4)
+		f[0].shared.reachable.Store(true)
+		heard := until(backWithin, "the other hears of it", f[1].isOpen)
+		pass(4 * pollEvery)
+		return errors.Join(err, heard, f.is(Open))
+	})
+}
+
 // What another replica has closed meanwhile is closed, also here.
 func TestClosedWhileRedisIsLostToOneReplica(t *testing.T) {
 	playExactly(t, shortRule, func(f fleet, network *redistest.Network) error {
