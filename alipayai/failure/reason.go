@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"syscall"
 )
 
@@ -28,13 +29,33 @@ func (r *reason) GoString() string { return r.text }
 // ReasonOf says why a round trip failed, for the log, and wraps err: the address,
 // where it is known, and the reason in fixed words or the system's.
 func ReasonOf(err error) error {
-	text := reasonOf(err)
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
-		// Op is what was done, such as dial or read; through a proxy it is
-		// proxyconnect, and Addr the proxy's.
-		text = op.Op + " " + op.Addr.String() + ": " + text
+	text, proxied := reasonOf(err), false
+	for op, ok := errors.AsType[*net.OpError](err); ok; op, ok = errors.AsType[*net.OpError](op.Err) {
+		// Op is what was done, such as dial or read. A proxy that is not reached has one around that, without an address.
+		proxied = proxied || op.Op == "proxyconnect"
+		if op.Addr != nil {
+			text = op.Op + " " + op.Addr.String() + ": " + text
+			break
+		}
+	}
+	if proxied {
+		text = "to the proxy: " + text
 	}
 	return &reason{text: text, err: err}
+}
+
+// proxyAnswer gives what a proxy has answered to CONNECT, which net/http has as the text of an error of its own; empty for any
+// other error, and for words that are not those of a status.
+func proxyAnswer(err error) string {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	for status := http.StatusMultipleChoices; status <= http.StatusNetworkAuthenticationRequired; status++ {
+		if text := http.StatusText(status); text != "" && err.Error() == text {
+			return text
+		}
+	}
+	return ""
 }
 
 func reasonOf(err error) string {
@@ -72,6 +93,9 @@ func reasonOf(err error) string {
 	case errors.As(err, &errno):
 		return errno.Error() // the system's words, such as connection refused
 	default:
+		if text := proxyAnswer(err); text != "" {
+			return "the proxy answers: " + text
+		}
 		return "the connection broke, or the answer is no HTTP"
 	}
 }

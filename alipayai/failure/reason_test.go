@@ -37,6 +37,16 @@ func TestReasonOf(t *testing.T) {
 			&net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: os.ErrDeadlineExceeded},
 			"dial 192.0.2.7:443: timed out",
 		},
+		"a proxy": {
+			&net.OpError{Op: "proxyconnect", Net: "tcp", Err: &net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}},
+			"to the proxy: dial 192.0.2.7:443: connection refused",
+		},
+		"a proxy's name": {
+			&net.OpError{Op: "proxyconnect", Net: "tcp", Err: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "proxy.example.test", IsNotFound: true}}},
+			"to the proxy: the name proxy.example.test cannot be resolved",
+		},
+		"a proxy's refusal":     {errors.New("Proxy Authentication Required"), "the proxy answers: Proxy Authentication Required"},
+		"a proxy's other words": {errors.New("Proxy Authentication Required: secret"), "the connection broke, or the answer is no HTTP"},
 		"no such name": {
 			&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "api.example.test", IsNotFound: true}},
 			"the name api.example.test cannot be resolved",
