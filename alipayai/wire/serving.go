@@ -185,10 +185,11 @@ func PlaceOf(body []byte) (member string) {
 				return err
 			}
 			return s.object(func(name []byte) error {
-				switch string(name) {
-				case "server_url", "connector_id":
-					return place("tools." + string(name))
-				case "tools": // a namespace's
+				of := placeNamed(toolPlaces[:], string(name))
+				switch {
+				case of != "":
+					return place("tools." + of)
+				case strings.EqualFold(string(name), "tools"): // a namespace's
 					return tools()
 				}
 				_, err := s.skip()
@@ -198,10 +199,11 @@ func PlaceOf(body []byte) (member string) {
 	}
 	// What cannot be read is no request of this form.
 	_ = s.document(func(name []byte) error {
+		of := placeNamed(places[:], string(name))
 		switch {
-		case slices.Contains(places[:], string(name)):
-			return place(string(name))
-		case string(name) == "tools":
+		case of != "":
+			return place(of)
+		case strings.EqualFold(string(name), "tools"):
 			return tools()
 		}
 		_, err := s.skip()
@@ -210,14 +212,43 @@ func PlaceOf(body []byte) (member string) {
 	return member
 }
 
-// places are the members of a request by which PlaceOf knows.
-var places = [...]string{"inference_geo", "mcp_servers", "provider", "data_sources", "api_base", "base_url"}
+// places are the members of a request by which PlaceOf knows, and toolPlaces those of a tool, in whichever letters: some servers
+// find a member that is written in others too, as encoding/json does.
+var (
+	places     = [...]string{"inference_geo", "mcp_servers", "provider", "data_sources", "api_base", "base_url"}
+	toolPlaces = [...]string{"server_url", "connector_id"}
+)
 
-// PlaceIn names the first parameter of a query that chooses what PlaceOf says of a body; empty for none.
+// PlaceIn names the first parameter of a query or a form that chooses what PlaceOf says of a body; empty for none. Servers find
+// parameters in other letters too, and members of objects in brackets or behind a dot, as provider[order][] and
+// tools[0][server_url].
 func PlaceIn(query url.Values) string {
-	for _, name := range places {
-		if slices.ContainsFunc(query[name], func(value string) bool { return value != "" }) {
-			return name
+	var found []string
+	for name, values := range query {
+		if !slices.ContainsFunc(values, func(value string) bool { return value != "" }) {
+			continue
+		}
+		parts := strings.FieldsFunc(name, func(r rune) bool { return r == '[' || r == ']' || r == '.' })
+		for i, part := range parts {
+			if i == 0 {
+				found = append(found, placeNamed(places[:], part))
+			} else if tool := placeNamed(toolPlaces[:], part); tool != "" && strings.EqualFold(parts[0], "tools") {
+				found = append(found, "tools."+tool)
+			}
+		}
+	}
+	found = slices.DeleteFunc(found, func(name string) bool { return name == "" })
+	if len(found) == 0 {
+		return ""
+	}
+	return slices.Min(found)
+}
+
+// placeNamed gives the one of these names that name is, in whichever letters; empty for none.
+func placeNamed(names []string, name string) string {
+	for _, of := range names {
+		if strings.EqualFold(of, name) {
+			return of
 		}
 	}
 	return ""

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"net/url"
 	"slices"
 	"testing"
 )
@@ -139,6 +140,8 @@ func TestPlaceOf(t *testing.T) {
 		"a search":            {`{"data_sources":[{"type":"azure_search"}]}`, "data_sources"},
 		"an address":          {`{"api_base":"https://x.example"}`, "api_base"},
 		"another address":     {`{"base_url":"https://x.example"}`, "base_url"},
+		"in other letters":    {`{"Inference_GEO":"us"}`, "inference_geo"},
+		"a tool's, too":       {`{"Tools":[{"type":"mcp","Server_URL":"https://x.example"}]}`, "tools.server_url"},
 		"a tool's argument":   {`{"tools":[{"type":"function","name":"f","parameters":{"properties":{"server_url":{"type":"string"}}}}]}`, ""},
 		"a message's":         {`{"messages":[{"role":"user","content":"q","provider":{"a":1}}]}`, ""},
 		"none":                {`{"model":"m","messages":[{"role":"user","content":"inference_geo"}]}`, ""},
@@ -150,5 +153,35 @@ func TestPlaceOf(t *testing.T) {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// So are parameters of a query or a form.
+func TestPlaceIn(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                                          "",
+		"model=m&prompt=inference_geo":              "",
+		"inference_geo=us":                          "inference_geo",
+		"inference_geo=":                            "",
+		"inference_geo=&inference_geo=us":           "inference_geo",
+		"Inference_Geo=us":                          "inference_geo",
+		"API_BASE=https%3A%2F%2Fx.example":          "api_base",
+		"provider[order][]=x":                       "provider",
+		"provider%5Border%5D%5B0%5D=x":              "provider",
+		"provider.only=x":                           "provider",
+		"base_url[]=https://x.example":              "base_url",
+		"tools[0][server_url]=https://x.example":    "tools.server_url",
+		"tools.0.Connector_Id=connector_dropbox":    "tools.connector_id",
+		"server_url=https://x.example":              "",
+		"metadata[provider]=x&messages[0].api_base": "",
+		"provider=x&data_sources[0][type]=y":        "data_sources",
+	} {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := PlaceIn(values); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
 	}
 }
