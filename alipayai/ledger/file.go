@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -75,8 +76,22 @@ func openFile(path string, readOnly bool, wait time.Duration) (db *bolt.DB, err 
 		return nil, ErrLocked
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
 		return nil, fmt.Errorf("%w: %w", errCorrupt, err)
+	case err != nil && isCutShort(path, err):
+		return nil, fmt.Errorf("%w: %w", errCorrupt, err)
 	}
 	return db, err
+}
+
+// isCutShort reports whether a file that could not be opened has less than what bbolt begins one with, which is what a full disk
+// or a crash leaves of the beginning: bbolt refuses such a file, and does not mend it when there is room again. What the file
+// system itself refuses says nothing of the file.
+func isCutShort(path string, err error) bool {
+	const pages = 4
+	if _, refused := errors.AsType[syscall.Errno](err); refused {
+		return false
+	}
+	info, statErr := os.Stat(path)
+	return statErr == nil && info.Size() > 0 && info.Size() < int64(pages*os.Getpagesize())
 }
 
 // guarded runs what reads or writes the file. bbolt panics where a page is not what it

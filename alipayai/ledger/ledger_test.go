@@ -219,6 +219,15 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		"cut short": {prepare: func(t *testing.T, path string) {
 			broken(t, path, func(whole []byte) []byte { return whole[:len(whole)/2] })
 		}, aside: true},
+		"a page alone, as a full disk leaves of its beginning": {prepare: func(t *testing.T, path string) {
+			broken(t, path, func(whole []byte) []byte { return whole[:os.Getpagesize()] })
+		}, aside: true},
+		"a page and a part": {prepare: func(t *testing.T, path string) {
+			broken(t, path, func(whole []byte) []byte { return whole[:os.Getpagesize()+100] })
+		}, aside: true},
+		"few zeros": {prepare: func(t *testing.T, path string) {
+			broken(t, path, func([]byte) []byte { return make([]byte, 5000) })
+		}, aside: true},
 		"zeros in its middle": {prepare: func(t *testing.T, path string) {
 			broken(t, path, func(whole []byte) []byte { clear(whole[1<<14:]); return whole })
 		}, aside: true},
