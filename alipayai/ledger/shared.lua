@@ -16,7 +16,7 @@ if tonumber(redis.call('HGET', KEYS[1], process) or 0) >= tonumber(ARGV[5]) then
 redis.call('HSET', KEYS[1], process, ARGV[5])
 local count = tonumber(ARGV[6])
 for i = 7, #ARGV, count + 2 do
-  redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1])
+  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) -- anew, since the key that seals may be another one
   for n = 1, count do
     if ARGV[i + 1 + n] ~= '0' then
       local field = ARGV[i] .. ':' .. n

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,13 +28,18 @@ func notStarted(t *testing.T, addr string) *Shared {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true})
 	t.Cleanup(func() { _ = client.Close() })
-	sealing, err := seal.New([32]byte{1})
+	s := NewShared(client, sealedWith(t, 1), time.UTC)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func sealedWith(t *testing.T, key byte) *seal.Seal {
+	t.Helper()
+	sealing, err := seal.New([32]byte{key})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewShared(client, sealing, time.UTC)
-	t.Cleanup(func() { _ = s.Close() })
-	return s
+	return sealing
 }
 
 // sum is what all tenants have cost.
@@ -148,5 +154,38 @@ func TestSharedTotalsAreSealed(t *testing.T) {
 		if err != nil || err2 != nil || ttl <= 0 || slices.ContainsFunc([]string{key, dump}, func(s string) bool { return strings.Contains(s, "acme") }) {
 			t.Errorf("%s lives for %s: %q (%v, %v)", key, ttl, dump, err, err2)
 		}
+	}
+}
+
+// With another key totals go on, and have names again as soon as there is a line of them. What has none is counted without
+// amounts.
+func TestSharedTotalsUnderAnotherKey(t *testing.T) {
+	server := redistest.Start(t)
+	before := newShared(t, server.Addr)
+	before.Record(lineAt(noon, "acme", 3))
+	before.Record(lineAt(noon, "other", 5))
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after := notStarted(t, server.Addr)
+	after.seal = sealedWith(t, 2)
+	wants := func(when string, want map[string]price.Amount) {
+		t.Helper()
+		totals, err := after.Totals(t.Context(), Query{})
+		got, attempts := make(map[string]price.Amount), int64(0)
+		for _, row := range totals {
+			got[row.Tenant] += row.Amount
+			attempts += row.Attempts
+		}
+		if err != nil || !maps.Equal(got, want) || attempts < 2 {
+			t.Errorf("%s: %v of %d attempts, %v; want %v", when, got, attempts, err, want)
+		}
+	}
+	wants("before any line", map[string]price.Amount{Unreadable: 0})
+	after.Record(lineAt(noon, "acme", 4))
+	after.send()
+	wants("after a line", map[string]price.Amount{"acme": 7, Unreadable: 0})
+	if totals, err := after.Totals(t.Context(), Query{Tenant: "acme"}); err != nil || len(totals) != 1 || totals[0].Attempts != 2 {
+		t.Errorf("%+v, %v", totals, err)
 	}
 }
