@@ -29,7 +29,7 @@ type shared struct {
 	lost      atomic.Int64 // when it was last found to be away, in nanoseconds since began
 	dropped   atomic.Uint64
 	missed    atomic.Bool // a breaker has opened that Redis has not heard of
-	latest    int64 // version of the last change polled; the worker's own
+	latest    int64       // version of the last change polled; the worker's own
 
 	start sync.Once
 	ctx   context.Context // ends with Close
