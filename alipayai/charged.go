@@ -98,11 +98,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	case c.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
 		outcome = ledger.Estimated
 	case outcome == ledger.Known:
-		learned := text
-		if c.Request.Images > 0 || used.AudioIn+used.ImageIn > 0 { // which the prompt counts too
-			learned = price.Text{}
-		}
-		q.priced.Estimate.Learn(learned, used.Prompt, used.Completion, c.answers(q.provider))
+		c.learn(q, u, used, text)
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer.tokens)
 	}
@@ -144,6 +140,19 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	}
 	c.g.Spending.end(q, spent)
 	c.note(q, line)
+}
+
+// learn has the estimates learn of an attempt: from its prompt where that is of the request's texts alone, and how long its
+// answers are. The estimates are one for all tenants, and what one's calls only refer to is not what another's texts take.
+func (c *call) learn(q *charge, u wire.Usage, used price.Used, text price.Text) {
+	answers := c.answers(q.provider)
+	switch {
+	case u.Compacted: // the conversation was read twice, and its summary is no answer
+		return
+	case c.Request.Images > 0 || used.AudioIn+used.ImageIn > 0, used.Searches > 0, used.Prompt > q.bytes: // which the prompt counts too
+		text = price.Text{}
+	}
+	q.priced.Estimate.Learn(text, used.Prompt, used.Completion, answers)
 }
 
 // isFree reports whether the attempt can cost nothing: then it takes nothing of a budget, and needs none, used up or not.

@@ -1,6 +1,7 @@
 package alipayai_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 )
 
@@ -164,15 +166,19 @@ func TestEstimatesLearnOfTexts(t *testing.T) {
 	text, image := `{"type":"text","text":"what is it?"}`, `{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}`
 	for name, test := range map[string]struct {
 		parts, details string
+		prompt         int
 		learns         bool
 	}{
-		"a text":           {text, "", true},
-		"an image":         {text + "," + image, "", false},
-		"an image counted": {text, `,"prompt_tokens_details":{"image_tokens":30}`, false},
-		"sound":            {text, `,"prompt_tokens_details":{"audio_tokens":30}`, false},
+		"a text":                  {text, "", 40, true},
+		"an image":                {text + "," + image, "", 40, false},
+		"an image counted":        {text, `,"prompt_tokens_details":{"image_tokens":30}`, 40, false},
+		"sound":                   {text, `,"prompt_tokens_details":{"audio_tokens":30}`, 40, false},
+		"a search":                {text, `,"server_tool_use":{"web_search_requests":1}`, 40, false},
+		"more than was sent":      {text, "", 400, false},
+		"much more than was sent": {text, "", 150_000, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := `{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":40,"completion_tokens":9,"total_tokens":49` + test.details + `}}`
+			answer := fmt.Sprintf(`{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":%d,"completion_tokens":9%s}}`, test.prompt, test.details)
 			s := perform(t, [][]turn{{says(200, answer)}}, spends(new(lines), alipayPrice()))
 			estimate := s.gateway.Spending.Providers["first"].Estimate
 			long := price.Text{Others: 1000}
@@ -184,6 +190,27 @@ func TestEstimatesLearnOfTexts(t *testing.T) {
 				t.Errorf("1000 characters are %d tokens, and were %d; an answer has %d", after, before, estimate.Answer())
 			}
 		})
+	}
+}
+
+// A call whose conversation the provider has summarised took its prompt twice, and the summary is no answer: of neither is learned.
+func TestEstimatesLearnNothingOfCompactions(t *testing.T) {
+	answer := `{"id":"1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","usage":` +
+		`{"input_tokens":20,"output_tokens":9,"iterations":[{"type":"compaction","input_tokens":30,"output_tokens":700},{"type":"message","input_tokens":20,"output_tokens":9}]}}`
+	l := new(lines)
+	s := perform(t, [][]turn{{says(200, answer)}}, spends(l, alipayPrice()), func(g *alipayai.Gateway) {
+		g.Providers[0].Profile, g.Providers[0].Format = profile(t, "anthropic"), new(anthropic.Format)
+	})
+	estimate := s.gateway.Spending.Providers["first"].Estimate
+	before := [2]int64{estimate.Tokens(price.Text{Others: 100_000}), estimate.Answer()}
+	if got := s.call(chatBody("hello")); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if after := [2]int64{estimate.Tokens(price.Text{Others: 100_000}), estimate.Answer()}; after != before {
+		t.Errorf("the estimates are %v, and were %v", after, before)
+	}
+	if all := l.taken(); len(all) != 1 || all[0].Prompt != 50 || all[0].Completion != 709 {
+		t.Errorf("%+v", all)
 	}
 }
 

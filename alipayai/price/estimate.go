@@ -45,6 +45,9 @@ const (
 	leastTokens, mostTokens = 1. / 64, 4
 	// pace is how much of an error each call mends.
 	pace = 0.2
+	// enough is how many characters a text has that is long: one of as many mends half as much, and those of fewer next to
+	// nothing, since their prompts are mostly what a vendor puts around them.
+	enough = 200
 )
 
 // Estimate estimates the tokens of prompts and answers of one provider, and learns
@@ -83,7 +86,7 @@ func (e *Estimate) Answer() int64 {
 // Learn takes account of a call whose prompt of these texts took so many tokens, and
 // its answers, of which there may be none, so many together. Each call mends a part of
 // the estimate's error, by normalised least mean squares: the kind of character that
-// there was more of by more.
+// there was more of by more, and both by little where there were few.
 func (e *Estimate) Learn(t Text, prompt, completion, answers int64) {
 	if prompt < 0 || completion < 0 {
 		return
@@ -92,11 +95,10 @@ func (e *Estimate) Learn(t Text, prompt, completion, answers int64) {
 	defer e.mu.Unlock()
 	e.begin()
 	han, others := float64(t.Han), float64(t.Others)
-	if norm := han*han + others*others; norm > 0 {
-		wrong := float64(prompt) - e.han*han - e.others*others
-		e.han = bounded(e.han + pace*wrong*han/norm)
-		e.others = bounded(e.others + pace*wrong*others/norm)
-	}
+	norm := han*han + others*others + enough*enough
+	wrong := min(float64(prompt), mostTokens*(han+others)) - e.han*han - e.others*others
+	e.han = bounded(e.han + pace*wrong*han/norm)
+	e.others = bounded(e.others + pace*wrong*others/norm)
 	if answers <= 0 {
 		return
 	}

@@ -279,6 +279,35 @@ func TestEstimateLearns(t *testing.T) {
 	}
 }
 
+// What texts take is learned of long ones: short prompts, which are mostly what a vendor puts around them, and prompts of which
+// the text is the smallest part, change next to nothing.
+func TestEstimateLearnsOfLongTexts(t *testing.T) {
+	for name, test := range map[string]struct {
+		text   Text
+		prompt int64
+		times  int
+	}{
+		"greetings":        {Text{Others: 2}, 9, 1000},
+		"short questions":  {Text{Others: 30}, 20, 10},
+		"a word in Han":    {Text{Han: 1}, 12, 1000},
+		"a file, by an id": {Text{Others: 20}, 150_000, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var e Estimate
+			for range 100 {
+				e.Learn(Text{Others: 2000}, 400, 50, 1)
+				e.Learn(Text{Han: 2000}, 1400, 50, 1)
+			}
+			for range test.times {
+				e.Learn(test.text, test.prompt, 50, 1)
+			}
+			if han, others := e.Tokens(Text{Han: 1000}), e.Tokens(Text{Others: 1000}); han < 600 || han > 800 || others < 180 || others > 300 {
+				t.Errorf("1000 characters are %d tokens in Han, and else %d", han, others)
+			}
+		})
+	}
+}
+
 // However many names clients make up, a ledger has so many.
 func TestModelsAreBounded(t *testing.T) {
 	var m Models

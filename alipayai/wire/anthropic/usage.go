@@ -132,7 +132,7 @@ func (u usage) wire() wire.Usage {
 	prompt, output := u.input+u.compacted.input+cached+written, u.output+u.compacted.output
 	return wire.Usage{
 		Prompt: prompt, Cached: cached, Written: written, WrittenHour: hour, Searches: u.searches, Tier: u.tier, Region: u.region,
-		Completion: output, Reasoning: min(u.thinking, u.output), Total: prompt + output, OK: true,
+		Completion: output, Reasoning: min(u.thinking, u.output), Total: prompt + output, Compacted: u.compacted != sampling{}, OK: true,
 		Declined: u.declined, Served: u.served,
 	}
 }

@@ -16,16 +16,16 @@ func TestCompactionsAreUsage(t *testing.T) {
 		want    wire.Usage
 	}{
 		"none":          {[]string{`{"input_tokens":23000,"output_tokens":1000,"iterations":[` + message + `]}`}, wire.Usage{Prompt: 23000, Completion: 1000}},
-		"one":           {[]string{`{"input_tokens":23000,"output_tokens":1000,"iterations":[` + compaction + `,` + message + `]}`}, wire.Usage{Prompt: 203000, Completion: 4500}},
-		"two":           {[]string{`{"input_tokens":23000,"output_tokens":1000,"iterations":[` + compaction + `,` + message + `,` + compaction + `]}`}, wire.Usage{Prompt: 383000, Completion: 8000}},
-		"before totals": {[]string{`{"iterations":[` + compaction + `],"input_tokens":1,"output_tokens":2}`}, wire.Usage{Prompt: 180001, Completion: 3502}},
+		"one":           {[]string{`{"input_tokens":23000,"output_tokens":1000,"iterations":[` + compaction + `,` + message + `]}`}, wire.Usage{Prompt: 203000, Completion: 4500, Compacted: true}},
+		"two":           {[]string{`{"input_tokens":23000,"output_tokens":1000,"iterations":[` + compaction + `,` + message + `,` + compaction + `]}`}, wire.Usage{Prompt: 383000, Completion: 8000, Compacted: true}},
+		"before totals": {[]string{`{"iterations":[` + compaction + `],"input_tokens":1,"output_tokens":2}`}, wire.Usage{Prompt: 180001, Completion: 3502, Compacted: true}},
 		"of a stream": {[]string{
 			`{"input_tokens":23000,"output_tokens":1,"iterations":[` + compaction + `]}`, `{"output_tokens":1000,"iterations":[` + compaction + `,` + message + `]}`,
-		}, wire.Usage{Prompt: 203000, Completion: 4500}},
-		"of a stream, at its beginning alone": {[]string{`{"input_tokens":23000,"output_tokens":1,"iterations":[` + compaction + `]}`, `{"output_tokens":1000}`}, wire.Usage{Prompt: 203000, Completion: 4500}},
+		}, wire.Usage{Prompt: 203000, Completion: 4500, Compacted: true}},
+		"of a stream, at its beginning alone": {[]string{`{"input_tokens":23000,"output_tokens":1,"iterations":[` + compaction + `]}`, `{"output_tokens":1000}`}, wire.Usage{Prompt: 203000, Completion: 4500, Compacted: true}},
 		"with a cache": {[]string{`{"input_tokens":1,"cache_read_input_tokens":20,"output_tokens":2,"iterations":[
 			{"type":"compaction","input_tokens":100,"cache_read_input_tokens":5000,"cache_creation_input_tokens":600,"cache_creation":{"ephemeral_1h_input_tokens":60},"output_tokens":30}]}`},
-			wire.Usage{Prompt: 5721, Cached: 5020, Written: 600, WrittenHour: 60, Completion: 32}},
+			wire.Usage{Prompt: 5721, Cached: 5020, Written: 600, WrittenHour: 60, Completion: 32, Compacted: true}},
 		"null":            {[]string{`{"input_tokens":1,"output_tokens":2,"iterations":null}`}, wire.Usage{Prompt: 1, Completion: 2}},
 		"of another form": {[]string{`{"input_tokens":1,"output_tokens":2,"iterations":[7,null,"compaction",{"type":["compaction"]},{"type":"compaction"}]}`}, wire.Usage{Prompt: 1, Completion: 2}},
 		"negative":        {[]string{`{"input_tokens":1,"output_tokens":2,"iterations":[{"type":"compaction","input_tokens":-5}]}`}, wire.Usage{Implausible: true}},
