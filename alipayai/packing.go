@@ -77,7 +77,7 @@ type PackObserver interface {
 	AskedAlone(provider, reason string)
 	// Compared follows the comparison of an answer of a pack.
 	Compared(provider string, agreed bool)
-	// PackingStopped follows the comparison after which the tenant's calls are packed no more.
+	// PackingStopped follows the comparison, or the pack, after which the tenant's calls are packed no more.
 	PackingStopped(tenant string, agreement float64)
 }
 

@@ -22,6 +22,9 @@ func (g *group) deal(a *Answer) {
 	for i := range parts {
 		g.weights = append(g.weights, parts[i].Usage.Total)
 	}
+	if parts != nil {
+		g.k.dealt(pc, parts)
+	}
 	for i, m := range g.members {
 		if parts == nil { // a demand for payment, which is each call's own to meet
 			m.alone = aloneUnread
@@ -47,6 +50,19 @@ func (g *group) deal(a *Answer) {
 		if item := &m.call.packable.Item; item.Chats() && item.Fixed && chosen(g.k.Verify) {
 			g.k.compare(m.call, g.p, item, part.Text)
 		}
+	}
+}
+
+// dealt notes whether a pack was worth its cost: calls without an answer in it are asked alone, and paid for twice.
+func (k *Packs) dealt(c *call, parts []pack.Part) {
+	without := 0
+	for i := range parts {
+		if parts[i].Mistake != "" {
+			without++
+		}
+	}
+	if good, stopped := k.Agreements.Dealt(c.Tenant, 2*without > len(parts), k.Agreement, c.g.Now()); stopped {
+		k.Observer.PackingStopped(c.Tenant, good)
 	}
 }
 

@@ -102,7 +102,7 @@ func (m *Monitor) Served(site string) {
 
 // PackingStopped says that a tenant's calls to the site are not packed for a while.
 func (m *Monitor) PackingStopped(site string) {
-	m.alerter.Raise(PackingStopped, site, "packed calls get other answers than calls alone: packing is off for a tenant")
+	m.alerter.Raise(PackingStopped, site, "packed calls get other answers than calls alone, or none: packing is off for a tenant")
 }
 
 // PackingResumed says that all tenants' calls to the site may be packed.
