@@ -31,6 +31,9 @@ func (*adminAPI) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// Provision implements caddy.Provisioner: the metrics are seen at this endpoint, whatever becomes of the configuration's apps.
+func (*adminAPI) Provision(ctx caddy.Context) error { return (runningMetrics{}).register(ctx) }
+
 // running is the app of the configuration that runs; nil where there is none. Routes ask for it at each request: Caddy
 // begins to serve those of a new configuration before its apps are provisioned, and goes on with them where it is rejected
 // (provisionContext and unsyncedDecodeAndRun in caddy.go of v2.11.9).
@@ -161,3 +164,9 @@ func printAdmin[T any](cmd *cobra.Command, method, path string, table func(to io
 	}
 	return table(cmd.OutOrStdout(), reports)
 }
+
+// Interface guards
+var (
+	_ caddy.AdminRouter = (*adminAPI)(nil)
+	_ caddy.Provisioner = (*adminAPI)(nil)
+)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/cors"
 	"go.uber.org/zap"
 
@@ -188,8 +187,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.metrics = acquireFor[metrics](&a.releases, "metrics")
-	if err := a.metrics.register(ctx.GetMetricsRegistry()); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
+	a.metrics.once.Do(a.metrics.init)
+	if err := (runningMetrics{}).register(ctx); err != nil {
+		return err
 	}
 	var err error
 	if a.sealing, err = a.newSeal(newSecrets(a.InsecureLiterals)); err != nil {
@@ -244,17 +244,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openEmbeddings(); err != nil {
 		return fmt.Errorf("intents: embeddings: %w", err)
 	}
-	if err := a.openSuites(ctx); err != nil {
-		return err
-	}
-	for _, c := range []prometheus.Collector{
-		capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers}, suiteCollector{a.suites}, canaryCollector{a}, poolCollector{a.pools},
-	} {
-		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
-			return fmt.Errorf("registering metrics: %w", err)
-		}
-	}
-	return nil
+	return a.openSuites(ctx)
 }
 
 // Start begins the background work.

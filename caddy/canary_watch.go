@@ -82,7 +82,7 @@ func behind(separator, text string) string {
 
 func percent(share float64) string { return fmt.Sprintf("%g%%", 100*share) }
 
-// canaryCollector reads the canaries when it is asked. It belongs to one configuration.
+// canaryCollector reads the canaries.
 type canaryCollector struct{ app *App }
 
 var (

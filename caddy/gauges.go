@@ -1,9 +1,12 @@
 package alipaycaddy
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
@@ -12,8 +15,46 @@ import (
 	"github.com/caddy-alipayai/gateway/failover"
 )
 
-// capCollector reads the providers' caps when it is asked. It belongs to one
-// configuration.
+// runningMetrics are the metrics of the configuration that runs when they are asked for, in whichever configuration's registry:
+// where one is rejected, Caddy's admin API goes on with the registry of that one, and perhaps with one that was rejected
+// before its app was provisioned. See [running].
+type runningMetrics struct{}
+
+// register makes them visible in a configuration's registry; a second time changes nothing.
+func (r runningMetrics) register(ctx caddy.Context) error {
+	err := ctx.GetMetricsRegistry().Register(r)
+	if err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	return nil
+}
+
+// of are those of one configuration.
+func (runningMetrics) of(a *App) []prometheus.Collector {
+	return append(a.metrics.collectors(),
+		capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers},
+		suiteCollector{a.suites}, canaryCollector{a}, poolCollector{a.pools})
+}
+
+// Describe implements prometheus.Collector.
+func (r runningMetrics) Describe(to chan<- *prometheus.Desc) {
+	for _, c := range r.of(&App{metrics: new(metrics)}) {
+		c.Describe(to)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (r runningMetrics) Collect(to chan<- prometheus.Metric) {
+	app := running()
+	if app == nil {
+		return
+	}
+	for _, c := range r.of(app) {
+		c.Collect(to)
+	}
+}
+
+// capCollector reads the providers' caps.
 type capCollector struct{ providers map[string]*upstream.Provider }
 
 var (
@@ -54,8 +95,7 @@ func (c capCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// breakerCollector reads the breakers when it is asked. It belongs to one
-// configuration.
+// breakerCollector reads the breakers.
 type breakerCollector struct {
 	breakers  breakers
 	providers map[string]*upstream.Provider
@@ -78,8 +118,7 @@ func (c breakerCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// keyCollector reads the calendars of the providers' keys when it is asked. It belongs to
-// one configuration.
+// keyCollector reads the calendars of the providers' keys.
 type keyCollector struct{ keepers map[string]*calendar.Keeper }
 
 var (
@@ -122,7 +161,7 @@ func (c keyCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// suiteCollector reads the last run of each suite when it is asked. It belongs to one configuration.
+// suiteCollector reads the last run of each suite.
 type suiteCollector struct{ suites map[string]*configuredSuite }
 
 var (

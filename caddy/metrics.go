@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -16,9 +17,9 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 )
 
-// metrics are the plugin's Prometheus metrics. They count on over reloads:
-// each configuration has a registry of its own, and the same collectors are
-// registered with every one. No label's value is chosen by a client.
+// metrics are the plugin's Prometheus metrics. They count on over reloads: each
+// configuration has a registry of its own, and [runningMetrics] shows the same
+// collectors in every one. No label's value is chosen by a client.
 type metrics struct {
 	once sync.Once
 	// all are the collectors below.
@@ -51,14 +52,14 @@ type metrics struct {
 	shadowFirst     *prometheus.HistogramVec
 }
 
-// counter makes a counter that register makes visible.
+// counter makes a counter that collectors shows.
 func (m *metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.all = append(m.all, c)
 	return c
 }
 
-// histogram makes a histogram that register makes visible.
+// histogram makes a histogram that collectors shows.
 func (m *metrics) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	m.all = append(m.all, h)
@@ -126,15 +127,10 @@ func (m *metrics) init() {
 		"Time from a call's start to its end.", callSeconds, "provider", "endpoint")
 }
 
-// register makes the metrics visible in a configuration's registry.
-func (m *metrics) register(registry *prometheus.Registry) error {
+// collectors are all of them.
+func (m *metrics) collectors() []prometheus.Collector {
 	m.once.Do(m.init)
-	for _, c := range m.all {
-		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
-			return err
-		}
-	}
-	return nil
+	return slices.Clip(m.all) // others are appended to it
 }
 
 func (m *metrics) attempted(provider, code string) {

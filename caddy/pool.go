@@ -105,7 +105,7 @@ func (p *Provider) unmarshalPool(d *caddyfile.Dispenser) error {
 	)
 }
 
-// poolCollector reads the pools when it is asked. It belongs to one configuration.
+// poolCollector reads the pools.
 type poolCollector struct{ pools map[string][]*outgoing.Warm }
 
 var (

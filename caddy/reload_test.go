@@ -153,7 +153,10 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 	}
 	g.chat("hello")
 	config := g.read(g.send("admin", "GET", "/config/", "")).body
-	before, served := references(), g.adminServes()
+	before, served, shown := references(), g.adminServes(), g.adminGauges()
+	if !slices.Contains(shown, `caddy_alipayai_breakers{provider="alipay",state="open"} 0`) {
+		t.Errorf("the gauges of the admin API are %q", shown)
+	}
 
 	more := with(next + "provider keys {\nprofile alipay\nbase_url http://${gone}\nclient_id app\ntoken http://${gone}/token {env.TEST_SECRET}\nkeys dir ${dir}/keys {\nrotate_every 30d\n}\n}\nprovider other {\nprofile sandbox\nbase_url http://${gone}\n}\nsuite law {\nprovider other\nfile ${dir}/law.yaml\n}\n")
 	sites := site("share 30% 1h")
@@ -180,6 +183,9 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 				if is := g.adminServes()[route]; is != was {
 					t.Errorf("%s was %s, now it is %s", route, was, is)
 				}
+			}
+			if is := g.adminGauges(); !slices.Equal(is, shown) {
+				t.Errorf("the gauges of the admin API were %q, now they are %q", shown, is)
 			}
 			// What operators order is done by what runs.
 			c := must(caddy.ActiveContext().App("alipayai")).(*App).canaries["alipay:next"]
@@ -213,6 +219,23 @@ func (g *rig) adminServes() map[string]string {
 		}
 	}
 	return served
+}
+
+// adminGauges are what /metrics of the admin API has of what a configuration has, and which calls it counts, sorted.
+func (g *rig) adminGauges() (lines []string) {
+	g.t.Helper()
+	for line := range strings.SplitSeq(g.read(g.send("admin", "GET", "/metrics", "")).body, "\n") {
+		for _, name := range []string{"queue_depth", "rate_limit_requests", "store_degraded", "breakers", "key_", "suite_", "canary_share", "pool_"} {
+			if strings.HasPrefix(line, "caddy_alipayai_"+name) {
+				lines = append(lines, line)
+			}
+		}
+		if series, _, found := strings.Cut(line, " "); found && strings.HasPrefix(series, "caddy_alipayai_requests_total") {
+			lines = append(lines, series)
+		}
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // TestManyReloads leaves nothing behind: no goroutine, no reference, no token

@@ -155,11 +155,6 @@ func (q usageQuery) rows(ctx context.Context, source ledger.Source) ([]ledger.Ro
 	return ledger.Rows(ledger.Summarise(totals, q.by)), nil
 }
 
-// Interface guards
-var (
-	_ caddy.AdminRouter = (*adminAPI)(nil)
-)
-
 // usageSource is where reports are made from.
 func (a *App) usageSource() ledger.Source { return a.ledger }
 
