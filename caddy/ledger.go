@@ -97,49 +97,107 @@ func parseZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// ledgerState is a ledger in the pool: a reload must not close its file, which only one
-// process can have open, and which the new configuration opens before the old one ends.
-type ledgerState struct {
+// ledgerFile is a ledger's file in the pool: a reload must not close it, since only one process can have it open, and the
+// new configuration opens it before the old one ends.
+type ledgerFile struct {
 	once sync.Once
 	*ledger.Ledger
-	// shared are the totals of all replicas; nil where they share none.
-	shared sharedLedger
-	// release gives back what shared is kept in.
-	release func()
-	path    string
+	path string
 
 	mu    sync.Mutex
 	keeps []*time.Duration // of the configurations that use it
+	// sharing are the totals of all replicas that configurations which have started keep, the latest last: with another
+	// store, or another password for it, they are others.
+	sharing []sharedLedger
+}
+
+// Destruct implements caddy.Destructor: it writes what is pending.
+func (f *ledgerFile) Destruct() error {
+	if f.Ledger == nil {
+		return nil
+	}
+	return f.Close()
 }
 
 // use has lines kept for as long as the configuration says, 0 for ever, until leave. While a configuration replaces another
 // the longer time holds: one that is rejected must not delete what the other keeps.
-func (s *ledgerState) use(keep time.Duration) (leave func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.keeps = append(s.keeps, &keep)
-	s.keepLongest()
+func (f *ledgerFile) use(keep time.Duration) (leave func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keeps = append(f.keeps, &keep)
+	f.keepLongest()
 	return sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.keeps = slices.DeleteFunc(s.keeps, func(k *time.Duration) bool { return k == &keep })
-		s.keepLongest()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.keeps = slices.DeleteFunc(f.keeps, func(k *time.Duration) bool { return k == &keep })
+		f.keepLongest()
 	})
 }
 
-// keepLongest has lines kept for the longest time; where no configuration is left, as before. s.mu is held.
-func (s *ledgerState) keepLongest() {
-	if len(s.keeps) == 0 {
+// keepLongest has lines kept for the longest time; where no configuration is left, as before. f.mu is held.
+func (f *ledgerFile) keepLongest() {
+	if len(f.keeps) == 0 {
 		return
 	}
-	longest := *s.keeps[0]
-	for _, keep := range s.keeps {
+	longest := *f.keeps[0]
+	for _, keep := range f.keeps {
 		if longest = max(longest, *keep); *keep == 0 {
-			s.Keep(0)
+			f.Keep(0)
 			return
 		}
 	}
-	s.Keep(longest)
+	f.Keep(longest)
+}
+
+// share has the lines that a process before this one has left go to those totals too, until leave.
+func (f *ledgerFile) share(to sharedLedger) (leave func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sharing = append(f.sharing, to)
+	return sync.OnceFunc(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if i := slices.Index(f.sharing, to); i >= 0 {
+			f.sharing = slices.Delete(f.sharing, i, i+1)
+		}
+	})
+}
+
+// left takes the lines of attempts that a process before this one has not ended, to the totals of all replicas and the log.
+func (f *ledgerFile) left(lines []ledger.Line) {
+	f.mu.Lock()
+	if n := len(f.sharing); n > 0 {
+		for _, l := range lines {
+			f.sharing[n-1].Record(l)
+		}
+	}
+	f.mu.Unlock()
+	live.Log(caddy.Log()).Named("alipayai.ledger").Warn("attempts were under way when the process ended before: what they cost at most is in the ledger",
+		zap.String("file", f.path), zap.Int("attempts", len(lines)))
+}
+
+// otherHas reports whether the ledger of another configuration of this process has the file: one of the same zone would be f
+// itself.
+func (f *ledgerFile) otherHas() (has bool) {
+	pool.Range(func(_, value any) bool {
+		other, ok := value.(*ledgerFile)
+		has = ok && other != f && other.path == f.path
+		return !has
+	})
+	return has
+}
+
+// ledgerState is a ledger in the pool: a file, and what replicas share of it in a store. With another store, or another
+// password for it, it is another one over the same file.
+type ledgerState struct {
+	once sync.Once
+	*ledgerFile
+	// shared are the totals of all replicas; nil where they share none.
+	shared sharedLedger
+	// begin is for the first start, leave ends what that has begun, and releases give back the file and what shared is kept in.
+	begin    sync.Once
+	leave    func()
+	releases []func()
 }
 
 // End implements alipayai.Ledger.
@@ -148,17 +206,6 @@ func (s *ledgerState) End(number uint64, l ledger.Line) {
 	if s.shared != nil {
 		s.shared.Record(l)
 	}
-}
-
-// left takes the lines of attempts that a process before this one has not ended, to the totals of all replicas and the log.
-func (s *ledgerState) left(lines []ledger.Line) {
-	for _, l := range lines {
-		if s.shared != nil {
-			s.shared.Record(l)
-		}
-	}
-	live.Log(caddy.Log()).Named("alipayai.ledger").Warn("attempts were under way when the process ended before: what they cost at most is in the ledger",
-		zap.String("file", s.path), zap.Int("attempts", len(lines)))
 }
 
 // Totals implements ledger.Source: those of all replicas, where they are shared.
@@ -171,22 +218,23 @@ func (s *ledgerState) Totals(ctx context.Context, q ledger.Query) ([]ledger.Grou
 
 // start opens what the ledger is kept in; it may be called at any time.
 func (s *ledgerState) start() {
-	s.Open()
 	if s.shared != nil {
+		s.begin.Do(func() { s.leave = s.share(s.shared) })
 		s.shared.Start()
 	}
+	s.Open()
 }
 
-// Destruct implements caddy.Destructor: it writes what is pending.
-func (s *ledgerState) Destruct() error {
-	if s.Ledger == nil {
-		return nil
-	}
-	err := s.Close()
+// Destruct implements caddy.Destructor: it sends what is pending.
+func (s *ledgerState) Destruct() (err error) {
 	if s.shared != nil {
-		err = errors.Join(err, s.shared.Close())
+		s.begin.Do(func() { s.leave = func() {} })
+		s.leave()
+		err = s.shared.Close()
 	}
-	s.release()
+	for _, release := range s.releases {
+		release()
+	}
 	return err
 }
 
@@ -206,10 +254,14 @@ func (a *App) openLedger() error {
 	a.acquireLedger = func() (*ledgerState, func()) {
 		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)
 		state.once.Do(func() {
-			state.path, state.release = path, func() {}
-			state.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, LockWait: pace.ledger, Changed: tellLedger(path), Lost: tellLost(path), Left: state.left, Written: a.metrics.ledgerWrote})
+			file, releaseFile := acquire[ledgerFile]("ledger file", path, zone.String())
+			file.once.Do(func() {
+				file.path = path
+				file.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, LockWait: pace.ledger, Changed: tellLedger(path), Lost: tellLost(path), Left: file.left, Written: a.metrics.ledgerWrote})
+			})
+			state.ledgerFile, state.releases = file, []func(){releaseFile}
 			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
-				state.release = a.store.hold()
+				state.releases = append(state.releases, a.store.hold())
 			}
 		})
 		return state, release
@@ -226,25 +278,14 @@ func (a *App) openLedger() error {
 		state.start()
 		// Two gateways that wrote by turns, or counted budgets without each other, would both be wrong.
 		if err := state.Err(); errors.Is(err, ledger.ErrLocked) {
-			if state.otherHas(path) {
-				return fmt.Errorf("ledger %s: this gateway has the file open with another zone or store, which a reload does not change: restart it, or name another file", path)
+			if state.otherHas() {
+				return fmt.Errorf("ledger %s: this gateway has the file open with another zone, which a reload does not change: restart it, or name another file", path)
 			}
 			return fmt.Errorf("ledger %s: %w", path, err)
 		}
 		return nil
 	})
 	return nil
-}
-
-// otherHas reports whether the ledger of another configuration of this process has the file: one of the same zone and store
-// would be s itself.
-func (s *ledgerState) otherHas(path string) (has bool) {
-	pool.Range(func(_, value any) bool {
-		other, ok := value.(*ledgerState)
-		has = ok && other != s && other.path == path
-		return !has
-	})
-	return has
 }
 
 // tellLost tells of what a ledger that ends could not write: the log is the last place for it.

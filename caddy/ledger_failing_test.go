@@ -51,7 +51,7 @@ func TestALedgerOfAnotherZone(t *testing.T) {
 	}
 	zoned := strings.Replace(pricedProvider, file, file+" {\nzone Asia/Shanghai\n}", 1)
 	err := g.reload(zoned, proxySite)
-	want := "ledger " + filepath.Join(g.vars["dir"], "ledger.db") + ": this gateway has the file open with another zone or store, which a reload does not change: restart it, or name another file"
+	want := "ledger " + filepath.Join(g.vars["dir"], "ledger.db") + ": this gateway has the file open with another zone, which a reload does not change: restart it, or name another file"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v; want %s", err, want)
 	}

@@ -26,7 +26,7 @@ func TestRejectedConfigurationDeletesNoLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			testwait.Bubble(t, func(t *testing.T) {
-				s := &ledgerState{Ledger: ledger.New(ledger.Options{Path: filepath.Join(t.TempDir(), "ledger.db")})}
+				s := &ledgerFile{Ledger: ledger.New(ledger.Options{Path: filepath.Join(t.TempDir(), "ledger.db")})}
 				leave := s.use(tt.runs)
 				s.Open()
 				defer func() { _ = s.Close() }()
