@@ -95,6 +95,9 @@ func (a *App) endJobs() {
 // exit ends what Stop has left, before what is counted, raised and recorded is lost with the process.
 func (a *App) exit() {
 	ctx, cancel := context.WithTimeout(context.Background(), exitTime)
+	serving.end(ctx)
+	cancel()
+	ctx, cancel = context.WithTimeout(context.Background(), exitTime)
 	endShadows(ctx, a.logger) // before the jobs, which keep what is counted
 	cancel()
 	a.endJobs()
@@ -102,8 +105,8 @@ func (a *App) exit() {
 	a.flush()
 }
 
-// exitTime is how long the process waits, when it ends, for copies of calls that shadows are asked, and then for evidence
-// and alerts that are still being written or sent.
+// exitTime is how long the process waits, when it ends, for calls whose connections it closes, then for copies of calls that
+// shadows are asked, and then for evidence and alerts that are still being written or sent.
 const exitTime = 2 * time.Second
 
 // flush waits for them. What it does not wait for is lost.

@@ -316,6 +316,8 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.calls.begin()
 	defer h.calls.end()
+	server := serving.enter(r)
+	defer serving.leave(server)
 	if answerPage(h.cors, w, r) {
 		return nil
 	}
