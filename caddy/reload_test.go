@@ -167,6 +167,7 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 		"transport":  {more, sites + "\nhttp://${gone} {\n" + signing("other", "") + "\n}"},
 		"simulator":  {more, sites + "\nhttp://${gone} {\nalipayai_sandbox {\nmode nothing\n}\n}"},
 		"a listener": {more, sites + "\nhttp://${taken} {\nalipayai_proxy other\n}"},
+		"no gateway": {"", "http://${taken} {\nrespond taken\n}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := g.reload(bad.global, bad.sites); err == nil {
@@ -202,7 +203,7 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 	}
 	load()
 	g.eventually("the metrics to count on", func() bool {
-		return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == "7"
+		return g.scrape()[`caddy_alipayai_requests_total{code="",endpoint="chat",provider="alipay",status="200"}`] == "8"
 	})
 }
 
