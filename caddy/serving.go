@@ -57,7 +57,7 @@ func (s *servers) end(ctx context.Context) {
 	}
 	none := s.none
 	for server := range s.calls {
-		go server.Close() //nolint:errcheck // the end of the process closes what is left
+		go server.Close()
 	}
 	s.mu.Unlock()
 	select {
