@@ -39,6 +39,8 @@ type Dialect struct {
 	NoFunctions bool
 	// Schema is the form of the parameters of functions; nil: any.
 	Schema SchemaForm
+	// Pattern reports whether schemas may have a regular expression; nil: any. Others move to the description of what they limit.
+	Pattern func(pattern string) bool
 	// Parts are the types of content that a message may have; nil: any. Of others, a word says that they were left out.
 	Parts []string
 	// Files is how parts of type file are taken; nil: none is, but for the texts in them.

@@ -100,6 +100,7 @@ func (e *editor) request() {
 			wantsJSON = e.asksForJSON(m.value)
 		case m.name == "response_format" && e.JSONWord:
 			wantsJSON = e.asksForJSON(m.value)
+			e.answerSchema(m.value)
 			return false, false
 		case e.NoNulls && e.text(m.value).Kind() == 'n':
 			return true, true

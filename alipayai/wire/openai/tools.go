@@ -3,6 +3,10 @@ package openai
 import (
 	"bytes"
 	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
 // noParameters are those of a function that has none. OpenAI's form may leave them out, servers that follow it may not:
@@ -63,7 +67,7 @@ func (e *editor) function(v span) {
 
 // parameters brings a function's schema into the dialect's form.
 func (e *editor) parameters(path string, v span) {
-	fitted, left, err := e.Schema.Fit(path, e.text(v))
+	fitted, left, err := e.Schema.Fit(path, e.patterns(path, e.text(v)))
 	if err != nil { // a request's keys come once
 		return
 	}
@@ -72,6 +76,35 @@ func (e *editor) parameters(path string, v span) {
 	}
 	for _, name := range left {
 		e.left[path+"."+name] = struct{}{}
+	}
+}
+
+// patterns gives the schema that stands at path without regular expressions that the vendor does not take.
+func (e *editor) patterns(path string, schema jsontext.Value) jsontext.Value {
+	if e.Pattern == nil {
+		return schema
+	}
+	fitted, moved := translate.FitPatterns(schema, e.Pattern)
+	if moved {
+		e.left[path+".pattern"] = struct{}{}
+	}
+	return fitted
+}
+
+// answerSchema brings the schema of the answer into the dialect's form.
+func (e *editor) answerSchema(format span) {
+	for _, m := range e.members(format) {
+		if m.name != "json_schema" {
+			continue
+		}
+		for _, m := range e.members(m.value) {
+			if m.name != "schema" {
+				continue
+			}
+			if fitted := e.patterns("response_format.json_schema.schema", e.text(m.value)); !bytes.Equal(fitted, e.text(m.value)) {
+				e.replace(m.value, fitted)
+			}
+		}
 	}
 }
 

@@ -89,9 +89,14 @@ func TestEditsOfVendors(t *testing.T) {
 		"openai: metadata, not stored":    {"openai", request(`"store":false,"metadata":{"a":"b"}`), request(`"store":false`), "metadata"},
 		"qwen: thinking of JSON":          {"qwen", request(`"stream":true,"enable_thinking":true,"response_format":{"type":"json_schema","json_schema":{"name":"a"}}`), request(`"stream":true,"enable_thinking":false,"response_format":{"type":"json_schema","json_schema":{"name":"a"}}`), "enable_thinking"}, // https://github.com/presenton/presenton/issues/184
 		"openai: Mistral's choice":        {"openai", request(`"tools":[` + plain + `],"tool_choice":"any"`), request(`"tools":[` + plain + `],"tool_choice":"required"`), ""},
-		"openai: another's tools":         {"openai", request(`"tools":[` + custom + `]`), "", ""},
-		"qwen: a marked tool":             {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
-		"deepseek: a marked result":       {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, `{"reasoning_content":"",`+calls("a")[1:], result("a")), "messages.cache_control"},
+		// https://github.com/BerriAI/litellm/pull/40485, https://github.com/vercel/ai/pull/21037
+		"openai: another's patterns": {"openai", request(`"tools":[` + strings.Replace(function, `{"type":"object"}`, `{"type":"object","properties":{"a":{"type":"string","pattern":"^(?!_)[^\\p{Cc}]$"},"b":{"pattern":"^b$"}}}`, 1) + `],"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"items":{"pattern":"(?=@)"}}}}`),
+			request(`"tools":[` + strings.Replace(function, `{"type":"object"}`, `{"type":"object","properties":{"a":{"type":"string","description":"{pattern: \"^(?!_)[^\\\\p{Cc}]$\"}"},"b":{"pattern":"^b$"}}}`, 1) + `],"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"items":{"description":"{pattern: \"(?=@)\"}"}}}}`),
+			"response_format.json_schema.schema.pattern,tools.function.parameters.pattern"},
+		"qwen: another's patterns":  {"qwen", request(`"tools":[` + strings.Replace(function, `{"type":"object"}`, `{"type":"object","properties":{"a":{"pattern":"(?=@)"}}}`, 1) + `]`), "", ""},
+		"openai: another's tools":   {"openai", request(`"tools":[` + custom + `]`), "", ""},
+		"qwen: a marked tool":       {"qwen", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}},` + mark + `}]`), request(`"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]`), "tools.cache_control"},
+		"deepseek: a marked result": {"deepseek", talk(user, calls("a"), `{"role":"tool","tool_call_id":"a",`+mark+`,"content":"1"}`), talk(user, `{"reasoning_content":"",`+calls("a")[1:], result("a")), "messages.cache_control"},
 		"moonshot: a type beside anyOf": {
 			"moonshot", request(`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","anyOf":[{"type":"object"}]}}}]`),
 			request(`"tools":[{"type":"function","function":{"name":"f","parameters":{"anyOf":[{"type":"object"}]}}}]`), "tools.function.strict",
