@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -36,7 +37,8 @@ type ClientRequest struct {
 //
 // What becomes of it in OpenAI's form:
 //
-//	system                 one system message; the texts of its blocks, with an empty line between them
+//	system                 one system message; the texts of its blocks, with an empty line between them, but for the line that
+//	                       Claude Code puts before them for Anthropic
 //	text, image            text, image_url: a data: URL for base64
 //	document               a text, or a file for a PDF in base64 or at a URL, which is its data then, as OpenRouter has it.
 //	                       A word stands for what is left out and named
@@ -178,7 +180,7 @@ const paragraph = `\n\n`
 // systemText gives the characters of the instructions that stand at path, of which place is the name in reports.
 func (c *client) systemText(path, place string, v jsontext.Value) (text []byte, err error) {
 	if v.Kind() == '"' {
-		return translate.Characters(v), nil
+		return unattributed(v), nil
 	}
 	err = translate.Objects(path, v, func(path string, dec *translate.Decoder) error {
 		b, err := c.block(path, dec)
@@ -189,10 +191,26 @@ func (c *client) systemText(path, place string, v jsontext.Value) (text []byte, 
 			c.leaveBlock(place, b.kind)
 			return nil
 		}
-		text = appendText(text, translate.Characters(b.text), paragraph)
+		text = appendText(text, unattributed(b.text), paragraph)
 		return nil
 	})
 	return text, err
+}
+
+// attribution is what the line begins with that Claude Code puts before its instructions, for Anthropic to count by. It says nothing to
+// a model and is another with each request, so that no cache of another vendor's finds the prompt again that stands behind it:
+// https://github.com/musistudio/claude-code-router/issues/1372, https://github.com/MadAppGang/claudish/pull/167,
+// https://github.com/sgl-project/sglang/pull/21064.
+const attribution = "x-anthropic-billing-header:"
+
+// unattributed gives the characters of instructions without that line.
+func unattributed(text jsontext.Value) []byte {
+	characters := translate.Characters(text)
+	if !bytes.HasPrefix(characters, []byte(attribution)) {
+		return characters
+	}
+	_, rest, _ := strings.Cut(translate.Unquote(text), "\n")
+	return translate.Characters(translate.Quote(nil, strings.TrimLeft(rest, "\n")))
 }
 
 // appendText appends more to text, with something between where both are not empty.
