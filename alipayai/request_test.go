@@ -34,7 +34,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"two objects":                 {chat, good + good, nil, 400, wire.CodeInvalidJSON, ""},
 		"a comment":                   {chat, "/* secret-payload */" + good, nil, 400, wire.CodeInvalidJSON, ""},
 		"invalid UTF-8":               {chat, strings.Replace(good, "secret", "\xff", 1), nil, 400, wire.CodeInvalidJSON, ""},
-		"a lone surrogate":            {chat, strings.Replace(good, "secret", `\ud800`, 1), nil, 400, wire.CodeInvalidJSON, ""},
+		"a lone surrogate, cut":       {chat, strings.Replace(good[:len(good)-1], "secret", `\ud800`, 1), nil, 400, wire.CodeInvalidJSON, ""},
 		"a repeated key":              {chat, strings.Replace(good, "{", `{"model":"secret-payload",`, 1), nil, 400, wire.CodeDuplicateKey, ""},
 		"a repeated key, escaped":     {chat, strings.Replace(good, "{", `{"mod\u0065l":"secret-payload",`, 1), nil, 400, wire.CodeDuplicateKey, ""},
 		"a key in another case":       {chat, strings.Replace(good, "{", `{"Model":"secret-payload",`, 1), nil, 400, wire.CodeUnknownParameter, "model"},

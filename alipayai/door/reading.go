@@ -152,7 +152,13 @@ func (rd *Reading) parse(r *http.Request, text []byte, limit int64, err error) {
 	if rd.Failure = bodyFailure(r, rd.size, limit, err); rd.Failure != nil {
 		return
 	}
-	rd.Failure = rd.Dialect.Parse(rd, bytes.TrimPrefix(text, byteOrderMark))
+	text = bytes.TrimPrefix(text, byteOrderMark)
+	if rd.Failure = rd.Dialect.Parse(rd, text); rd.Failure == nil || rd.Failure.Code != wire.CodeInvalidJSON {
+		return
+	}
+	if whole := wire.WithoutHalves(text); whole != nil {
+		rd.Failure = rd.Dialect.Parse(rd, whole)
+	}
 }
 
 // wantsJSON refuses another type than JSON. What follows the type says nothing: JSON is in UTF-8, and a charset is written as

@@ -10,10 +10,10 @@
 //
 // JSON is read with one token walk. Requests are read strictly: duplicate keys, invalid UTF-8, lone surrogates and nesting
 // beyond [Limits.MaxDepth] are refused with a [RequestError] in OpenAI's terms, so that the gateway and whoever reads the
-// same bytes next cannot disagree about them. Answers have been paid for, and are read as leniently as clients read
-// them: lone surrogates, as an emoji has that is split over two chunks, and repeated keys pass. A repeated key that
-// decides what an answer is, such as "error" or "choices", invalid UTF-8 and deeper nesting yield [ErrMalformed]. Neither
-// error ever quotes what was sent: payloads do not leave through error messages.
+// same bytes next cannot disagree about them; [WithoutHalves] gives what can be read of the third. Answers have been paid
+// for, and are read as leniently as clients read them: lone surrogates, as an emoji has that is split over two chunks, and
+// repeated keys pass. A repeated key that decides what an answer is, such as "error" or "choices", invalid UTF-8 and deeper
+// nesting yield [ErrMalformed]. Neither error ever quotes what was sent: payloads do not leave through error messages.
 //
 // # Failures
 //
