@@ -121,7 +121,7 @@ func (c *call) readAnswer(p *upstream.Provider, x *upstream.Exchange) (*Answer, 
 	parsed, event, err := c.decode(p, a)
 	good := err == nil && parsed.Failure == nil && succeeded(a.Status)
 	if good {
-		c.complete(p, a)
+		c.complete(p, a, parsed.FinishReason)
 	}
 	failed := resp.StatusCode >= http.StatusBadRequest && !upstream.AsksForPayment(resp) ||
 		succeeded(a.Status) && err == nil && parsed.Failure != nil
@@ -174,13 +174,13 @@ func (c *call) accepted(p *upstream.Provider, x *upstream.Exchange, a *Answer, p
 	return a, nil
 }
 
-// complete gives an answer of p's what it lacks for a client, in the form that was asked for.
-func (c *call) complete(p *upstream.Provider, a *Answer) {
+// complete gives an answer of p's, which ended for that reason, what it lacks for a client, in the form that was asked for.
+func (c *call) complete(p *upstream.Provider, a *Answer, finish string) {
 	whole := a.body.Bytes()
 	if c.nativeAt(p) == nil {
 		switch c.Endpoint {
 		case upstream.EndpointChat:
-			whole = openai.CompleteCalls(whole, c.idempotencyID, c.Request.ChoosesTool)
+			whole = openai.CompleteAnswer(whole, c.idempotencyID, finish, c.Request.ChoosesTool)
 		case upstream.EndpointEmbeddings:
 			whole = openai.Embeddings(c.Request.Body, whole)
 		}

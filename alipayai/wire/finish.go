@@ -1,6 +1,9 @@
 package wire
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Ending is how much of an answer a finish reason says that there is.
 type Ending int
@@ -37,8 +40,9 @@ var endings = map[string]Ending{
 	"refusal":       EndingCut,   // Azure's, of Claude: https://github.com/BerriAI/litellm/pull/24287
 }
 
-// finishWords are OpenAI's words for those of others, in lower case: what a provider of OpenAI's form passes on from behind it
-// is for clients of chat completions to read, but the other APIs have words of their own for what OpenAI's say.
+// finishWords are OpenAI's words for those of others, in lower case, as providers of OpenAI's form pass them on from behind it. Clients
+// of chat completions refuse a whole answer for one that is not among OpenAI's five (https://github.com/pydantic/pydantic-ai/issues/7816,
+// https://github.com/pydantic/pydantic-ai/pull/7685), and the other APIs have words of their own for what OpenAI's say.
 var finishWords = map[string]string{
 	"end_turn": "stop", "stop_sequence": "stop", "complete": "stop", "eos": "stop", "eos_token": "stop",
 	"tool_use": "tool_calls", "tool_call": "tool_calls",
@@ -48,8 +52,8 @@ var finishWords = map[string]string{
 	"guardrail_intervened": "content_filter", "model_armor": "content_filter", "error_toxic": "content_filter",
 	// https://github.com/BerriAI/litellm/issues/20357, https://github.com/NousResearch/hermes-agent/pull/53610
 	"image_safety": "content_filter", "image_prohibited_content": "content_filter", "image_recitation": "content_filter",
-	// An answer that was broken off is one that was cut: the other APIs have no word for it, and their clients fail at one that is
-	// not theirs (https://github.com/open-gsd/gsd-pi/pull/2042), or take the answer for whole.
+	// An answer that was broken off is one that was cut, but for chat completions: see [IsBrokenOff]. The other APIs have no word for
+	// it, and their clients fail at one that is not theirs (https://github.com/open-gsd/gsd-pi/pull/2042), or take the answer for whole.
 	"error": "length", "network_error": "length", "insufficient_system_resource": "length", "abort": "length",
 }
 
@@ -87,6 +91,10 @@ func EndingOf(finishReason string) Ending {
 // natives are the words of native_finish_reason by which OpenRouter says what broke an answer off whose finish_reason says
 // that it is whole (https://github.com/earendil-works/pi/issues/8511). What else stands there is the vendor's way to end.
 var natives = []string{"error", "network_error", "insufficient_system_resource", "abort"}
+
+// IsBrokenOff reports whether a finish reason says that the answer was broken off. Clients of chat completions get that word, for which
+// OpenAI has none: they know it, or are right to refuse the answer.
+func IsBrokenOff(finishReason string) bool { return slices.Contains(natives, FinishCode(finishReason)) }
 
 // choiceSet says which of an answer's choices have come and which have a finish reason, by their index. From the
 // sixty-fourth on they share one place that never finishes: such an answer ends with its [DONE] alone.

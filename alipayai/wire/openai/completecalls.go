@@ -3,27 +3,45 @@ package openai
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// callCompleter gives tool calls what some servers leave out of them, and no client can do without: an id, by which its
-// result is told from others (https://github.com/anomalyco/opencode/pull/47954, https://github.com/binaricat/Netcatty/pull/1007),
-// and in a stream an index, by which its pieces are (https://github.com/openai/openai-python/issues/2806 and
-// https://github.com/anomalyco/opencode/issues/17902 of Gemini, https://github.com/ollama/ollama/issues/7881,
-// https://github.com/vercel/ai/issues/7238). Where calls share an index, as all do that Ollama and Gemini make at once
-// (https://github.com/ollama/ollama/issues/15457, https://github.com/su-kaka/gcli2api/pull/406), clients join what is of several;
-// and where they begin at 1 or leave one out, they write behind the end of a list (https://github.com/agentgateway/agentgateway/issues/2965
-// of Bedrock, https://github.com/AstrBotDevs/AstrBot/pull/9593). So each call's index is how many came before it. Arguments that are an object or null become a text, as those of llama.cpp and DeepInfra
-// (https://github.com/ggml-org/llama.cpp/issues/20198, https://github.com/open-webui/open-webui/issues/27195). The type
-// of what calls a function is function, and not null, "" or FUNCTION, which the AI SDK refuses with the whole stream
-// (https://github.com/vercel/ai/issues/6041, https://github.com/sandbaseai/sandbase-harness/pull/220). Every other byte stays as it was.
+// callCompleter gives tool calls what some servers leave out of them, and no client can do without:
+//
+//   - an id, by which its result is told from others: https://github.com/anomalyco/opencode/pull/47954,
+//     https://github.com/binaricat/Netcatty/pull/1007.
+//   - in a stream an index, by which its pieces are: https://github.com/openai/openai-python/issues/2806 and
+//     https://github.com/anomalyco/opencode/issues/17902 of Gemini, https://github.com/ollama/ollama/issues/7881,
+//     https://github.com/vercel/ai/issues/7238. Where calls share one, as all do that Ollama and Gemini make at once
+//     (https://github.com/ollama/ollama/issues/15457, https://github.com/su-kaka/gcli2api/pull/406), clients join what is of several;
+//     and where they begin at 1 or leave one out, they write behind the end of a list
+//     (https://github.com/agentgateway/agentgateway/issues/2965 of Bedrock, https://github.com/AstrBotDevs/AstrBot/pull/9593). So each
+//     call's index is how many came before it.
+//   - arguments that are a text, where they are an object or null, as those of llama.cpp and DeepInfra
+//     (https://github.com/ggml-org/llama.cpp/issues/20198, https://github.com/open-webui/open-webui/issues/27195), and that are JSON, where
+//     there are none: {}, in a stream with the choice's finish reason. Clients read them without a look:
+//     https://github.com/openai/openai-agents-js/issues/664, https://github.com/openai/openai-python/pull/3502,
+//     https://github.com/simonw/llm/issues/1521. Those of an answer that was cut stay.
+//   - an id and a name that come once: a later piece with another for it, or none, or null, gives no call at all to clients that add what
+//     comes to what they have, or put it in its place (https://github.com/open-webui/open-webui/issues/22177,
+//     https://github.com/NousResearch/hermes-agent/pull/11984 of MiniMax, https://github.com/Sliverkiss/workbuddy2api/issues/82,
+//     https://github.com/anomalyco/opencode/issues/43328). A name may yet come in parts, before the arguments.
+//   - the type of what calls a function, which is function: not null, "" or FUNCTION, which the AI SDK refuses with the whole stream
+//     (https://github.com/vercel/ai/issues/6041, https://github.com/sandbaseai/sandbase-harness/pull/220), nor left out, as by Mistral
+//     (https://github.com/graniet/llm/issues/67, https://github.com/BerriAI/litellm/issues/2645, https://github.com/vllm-project/vllm/issues/16340).
+//
+// Every other byte stays as it was.
 type callCompleter struct {
 	id string // the answer's own, of which those of its calls are made
 	// choices are the calls of each choice.
 	choices map[string]*choiceCalls
+	// cut says that the choice that is completed was cut for its length.
+	cut bool
 }
 
 // called reports whether a choice has called a tool.
@@ -39,6 +57,60 @@ type choiceCalls struct {
 	indexes map[int]int
 	// named says that one of them has a name, without which it calls nothing.
 	named bool
+	// silent are those of functions that have had no arguments yet, by their places.
+	silent []int
+	// said is what the client has of each call, by its place.
+	said []saidCall
+}
+
+// saidCall is what the client has of a call.
+type saidCall struct {
+	name      string
+	id, begun bool // its id, and of its arguments
+}
+
+// hasID reports whether the client has the id of a call.
+func (c *choiceCalls) hasID(call int) bool { return call < len(c.said) && c.said[call].id }
+
+// repeats reports whether the id and the name of a piece say nothing new of a call, as those of pieces do that come later.
+func (c *choiceCalls) repeats(call int, p *callPiece) (id, name bool) {
+	for len(c.said) <= call {
+		c.said = append(c.said, saidCall{})
+	}
+	said := &c.said[call]
+	id = said.id && p.idAt != (span{})
+	name = said.name != "" && p.nameIn != (span{}) && (said.begun || p.name == said.name || p.name == "" || wire.IsNoName(p.name))
+	if !name && !wire.IsNoName(p.name) && len(said.name) < maxName {
+		said.name += p.name
+	}
+	said.id = said.id || p.id != "" || said.name != "" // with which it has been given one
+	said.begun = said.begun || p.arguments != ""
+	return id, name
+}
+
+// maxName bounds what is remembered of a call's name.
+const maxName = 1 << 10
+
+// hear notes whether a piece brings arguments.
+func (c *choiceCalls) hear(call int, begins bool, p *callPiece) {
+	said := strings.TrimSpace(p.arguments) != ""
+	switch at := slices.Index(c.silent, call); {
+	case begins && p.ofFunction && !said:
+		c.silent = append(c.silent, call)
+	case at >= 0 && said:
+		c.silent = slices.Delete(c.silent, at, at+1)
+	}
+}
+
+// rest gives the pieces that calls lack which have ended without arguments, with commas between them.
+func (c *callCompleter) rest(choice string) (pieces []byte) {
+	of := c.choices[choice]
+	for _, call := range of.silent {
+		piece := strconv.AppendInt([]byte(`{"index":`), int64(of.index(call)), 10)
+		pieces = translate.Join(pieces, append(piece, `,"function":{"arguments":"{}"}}`...))
+	}
+	of.silent = nil
+	return pieces
 }
 
 // index gives the index by which the client is to know a call.
@@ -88,14 +160,29 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 				more = appendOrReplace(e, more, p.indexAt, "index", strconv.AppendInt(nil, int64(index), 10))
 			}
 		}
-		if p.argumentsAt != (span{}) {
-			e.arguments(p.argumentsAt, streamed)
+		switch {
+		case p.argumentsAt != (span{}):
+			e.arguments(p.argumentsAt, streamed, c.cut)
+		case !streamed && !c.cut && p.ofFunction && p.name != "":
+			e.insert(p.nameAt, []byte(`"arguments":"{}",`))
 		}
-		if begins && p.id == "" && p.name != "" && !wire.IsNoName(p.name) {
+		lacksID := begins
+		if streamed {
+			of.hear(n, begins, &p)
+			lacksID = !of.hasID(n)
+			id, name := of.repeats(n, &p)
+			if id {
+				e.leaveOut(members, "id")
+			}
+			if name {
+				e.leaveOut(e.members(p.nameIn), "name")
+			}
+		}
+		if lacksID && p.id == "" && p.name != "" && !wire.IsNoName(p.name) {
 			more = appendOrReplace(e, more, p.idAt, "id", quote(c.callID(choice, n)))
 		}
 		switch {
-		case p.typeAt == (span{}) && begins && p.name != "" && len(more) > 0:
+		case p.typeAt == (span{}) && begins && p.name != "" && p.ofFunction:
 			more = append(more, `"type":"function",`...)
 		case p.typeAt != (span{}) && p.ofFunction && string(e.text(p.typeAt)) != `"function"`:
 			e.replace(p.typeAt, []byte(`"function"`))
@@ -106,14 +193,23 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 	}
 }
 
-// arguments makes a text of arguments, at s, that are none.
-func (e *edits) arguments(s span, streamed bool) {
+// leaveOut takes a member out of an object that has those members.
+func (e *edits) leaveOut(members []member, name string) {
+	items := make([]span, len(members))
+	for i, m := range members {
+		items[i] = m.all()
+	}
+	e.remove(items, func(i int) bool { return members[i].name == name })
+}
+
+// arguments makes a text of arguments, at s, that are none, and {} of no text in an answer that is whole.
+func (e *edits) arguments(s span, streamed, cut bool) {
 	switch v := e.text(s); {
 	case v.Kind() == '{':
 		e.replace(s, quote(string(v)))
 	case v.Kind() == 'n' && streamed:
 		e.replace(s, []byte(`""`))
-	case v.Kind() == 'n':
+	case v.Kind() == 'n', v.Kind() == '"' && !streamed && !cut && strings.TrimSpace(translate.Unquote(v)) == "":
 		e.replace(s, []byte(`"{}"`))
 	}
 }
@@ -140,6 +236,8 @@ type callPiece struct {
 	ofFunction          bool // and of no custom tool
 	indexAt, idAt       span
 	typeAt, argumentsAt span // of a function
+	nameAt              int  // where its name begins
+	nameIn              span // what has its name
 }
 
 func readPiece(e *edits, members []member) callPiece {
@@ -157,10 +255,11 @@ func readPiece(e *edits, members []member) callPiece {
 			p.typeAt = m.value
 		case "function", "custom":
 			p.ofFunction = p.ofFunction || m.name == "function" && v.Kind() == '{'
-			for _, m := range e.members(m.value) {
+			in := m.value
+			for _, m := range e.members(in) {
 				switch v := e.text(m.value); m.name {
 				case "name":
-					p.name = translate.Unquote(v)
+					p.nameIn, p.nameAt, p.name = in, m.key.start, translate.Unquote(v)
 				case "arguments", "input":
 					if m.name == "arguments" {
 						p.argumentsAt = m.value

@@ -30,8 +30,8 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"a\""}}`, `{"index":0,"function":{"arguments":":1}"}}`},
 		},
 		"an index that is null": {
-			[]string{`{"index": null,"id":"a","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index": 0,"id":"a","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index": null,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index": 0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`},
 		},
 		"https://github.com/anomalyco/opencode/pull/47954": {
 			[]string{`{"index":0,"function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"function":{"name":"f","arguments":"{}"}}`},
@@ -50,32 +50,32 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"id":"` + first + `","index":0,"type":"custom","custom":{"name":"f","input":"x"}}`},
 		},
 		"https://github.com/su-kaka/gcli2api/pull/406": {
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","function":{"name":"g","arguments":"{}"},"index":0}`},
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","function":{"name":"g","arguments":"{}"},"index":2}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","type":"function","function":{"name":"g","arguments":"{}"},"index":0}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","type":"function","function":{"name":"g","arguments":"{}"},"index":2}`},
 		},
 		"https://github.com/ollama/ollama/issues/15457, in pieces": {
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":0,"id":"b","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"c","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"c","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
 		},
 		"https://github.com/AstrBotDevs/AstrBot/pull/9593": {
-			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"b","function":{"name":"g","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"b","function":{"name":"g","arguments":"{}"}}`},
+			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
 		},
 		"https://github.com/agentgateway/agentgateway/issues/2965": {
-			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":3,"id":"b","function":{"name":"g","arguments":"{"}}`, `{"index":3,"function":{"arguments":"}"}}`},
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","function":{"name":"g","arguments":"{"}}`, `{"index":1,"function":{"arguments":"}"}}`},
+			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"index":3,"id":"b","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":3,"function":{"arguments":"}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":1,"function":{"arguments":"}"}}`},
 		},
 		"an index from 1, twice": {
-			[]string{`{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":2,"id":"c","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":2,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
 		},
 		"https://github.com/open-webui/open-webui/issues/27195": {
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":null}}`, `{"index":0,"function":{"arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":null}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
 		},
 		"indexes in another order": {
-			[]string{`{"index":1,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"function":{"arguments":" "}}`},
-			[]string{`{"index":0,"id":"b","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"a","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`},
+			[]string{`{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"function":{"arguments":" "}}`},
+			[]string{`{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`},
 		},
 		"https://github.com/vercel/ai/issues/6041": {
 			[]string{`{"index":0,"id":"a","type":null,"function":{"name":"f","arguments":""}}`, `{"index":0,"type":null,"function":{"arguments":"{}"}}`},
@@ -85,7 +85,35 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"","function":{"name":"f","arguments":""}}`, `{"type":"FUNCTION","index":0,"function":{"arguments":"{}"}}`},
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"type":"function","index":0,"function":{"arguments":"{}"}}`},
 		},
-		"all there": {[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
+		"https://github.com/vllm-project/vllm/issues/16340": {
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"type":"function","index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+		},
+		"https://github.com/anomalyco/opencode/issues/43328": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"id":null,"type":null,"function":{"name":null,"arguments":"{"}}`, `{"id": "","index":0,"function":{"arguments":"}","name":""}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"type":"function","function":{"arguments":"{"}}`, `{"index":0,"function":{"arguments":"}"}}`},
+		},
+		"https://github.com/NousResearch/hermes-agent/pull/11984": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"None","arguments":"}"}}`, `{"index":0,"id":"a","function":{"name":"f"}}`, `{"id":"a"}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"type":"function","function":{"arguments":"{"}}`, `{"index":0,"type":"function","function":{"arguments":"}"}}`, `{"index":0,"function":{}}`, `{}`},
+		},
+		"https://github.com/Sliverkiss/workbuddy2api/issues/82, without an index": {
+			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"id":"a","type":"function","function":{"name":"f","arguments":"}"}}`, `{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"index":0,"type":"function","function":{"arguments":"}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`},
+		},
+		"https://github.com/continuedev/continue/pull/5849, a name in parts": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"edit_ex","arguments":""}}`, `{"index":0,"function":{"name":"isting_file"}}`, `{"index":0,"function":{"name":"edit_existing_file","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"edit_ex","arguments":""}}`, `{"index":0,"function":{"name":"isting_file"}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+		},
+		"an id and a name that come late": {
+			[]string{`{"index":0,"id":null,"type":"function","function":{"name":"","arguments":""}}`, `{"index":0,"id":"a","function":{"name":""}}`, `{"index":0,"id":"a","function":{"name":"f"}}`, `{"index":1,"type":"function","function":{"arguments":""}}`, `{"index":1,"function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"late"}`},
+			[]string{`{"index":0,"id":null,"type":"function","function":{"name":"","arguments":""}}`, `{"index":0,"id":"a","function":{"name":""}}`, `{"index":0,"function":{"name":"f"}}`, `{"index":1,"type":"function","function":{"arguments":""}}`, `{"id":"` + second + `","index":1,"function":{"name":"f","arguments":"{}"}}`, `{"index":1}`},
+		},
+		"a custom tool's, again": {
+			[]string{`{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}`, `{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"y"}}`},
+			[]string{`{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}`, `{"index":0,"type":"custom","custom":{"input":"y"}}`},
+		},
+		"all there": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
 		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,14 +159,19 @@ func TestCompletedAnswers(t *testing.T) {
 		"no ids": {`[{"type":"function","function":{"name":"f","arguments":"{}"}}, {"type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}, {"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
 		"null":   {`[{"id":null,"type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
 		"https://github.com/ggml-org/llama.cpp/issues/20198": {`[{"id":"a","type":"function","function":{"name":"f","arguments":{"a": "\"\ud83d"}}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"a\": \"\\\"\\ud83d\"}"}}]`},
-		"null for arguments": {`[{"id":"a","function":{"arguments":null,"name":"f"}}]`, `[{"id":"a","function":{"arguments":"{}","name":"f"}}]`},
-		"an empty type":      {`[{"id":"a","type":"","function":{"arguments":"{}","name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
-		"an input":           {`[{"id":"a","type":"custom","custom":{"name":"f","input":null}}]`, ""},
-		"one of them":        {`[{"id":"a","function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
-		"all there":          {`[ {"id":"a","function":{"name":"f","arguments":"{}"}} ]`, ""},
-		"none":               {`[]`, ""},
-		"null for all":       {`null`, ""},
-		"no array":           {`{"id":""}`, ""},
+		"null for arguments": {`[{"id":"a","type":"function","function":{"arguments":null,"name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
+		// No arguments, as many servers write them for a function that takes none.
+		"https://github.com/openai/openai-agents-js/issues/664": {`[{"id":"a","type":"function","function":{"name":"f","arguments":""}},{"id":"b","type":"function","function":{"name":"f","arguments":" \n"}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"https://github.com/simonw/llm/issues/1521":             {`[{"id":"a","type":"function","function":{"name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
+		"https://github.com/graniet/llm/issues/67":              {`[{"id":"a","function":{"name":"f","arguments":"{}"},"index":0}]`, `[{"type":"function","id":"a","function":{"name":"f","arguments":"{}"},"index":0}]`},
+		"no input":      {`[{"id":"a","type":"custom","custom":{"name":"f"}}]`, ""},
+		"an empty type": {`[{"id":"a","type":"","function":{"arguments":"{}","name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
+		"an input":      {`[{"id":"a","type":"custom","custom":{"name":"f","input":null}}]`, ""},
+		"one of them":   {`[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"all there":     {`[ {"id":"a","type":"function","function":{"name":"f","arguments":"{}"}} ]`, ""},
+		"none":          {`[]`, ""},
+		"null for all":  {`null`, ""},
+		"no array":      {`{"id":""}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := func(calls string) string {
@@ -147,13 +180,13 @@ func TestCompletedAnswers(t *testing.T) {
 			if tt.want == "" {
 				tt.want = tt.calls
 			}
-			if got := string(CompleteCalls([]byte(answer(tt.calls)), "answer", false)); got != answer(tt.want) {
+			if got := string(CompleteAnswer([]byte(answer(tt.calls)), "answer", "", false)); got != answer(tt.want) {
 				t.Errorf("got %s\nwant %s", got, answer(tt.want))
 			}
 		})
 	}
 	const broken = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f"}}]}}]`
-	if got := CompleteCalls([]byte(broken), "answer", false); string(got) != broken {
+	if got := CompleteAnswer([]byte(broken), "answer", "", false); string(got) != broken {
 		t.Errorf("%s of what is no JSON", got)
 	}
 }

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -22,6 +23,7 @@ import (
 //     agents stop there, or call nothing. See https://github.com/anomalyco/opencode/issues/14972 of Gemini and LiteLLM,
 //     https://github.com/anomalyco/opencode/issues/20719 of Ollama, https://github.com/openvinotoolkit/model_server/issues/3927.
 //     Where the request names the tool, stop is OpenAI's word and vLLM's, and stays: https://github.com/vllm-project/vllm/pull/49496.
+//   - OpenAI's finish reason for another vendor's that is known: see [wire.FinishWord].
 //
 // And it gives tool calls what they lack: see [callCompleter]. Every other byte stays as it was.
 type choiceCompleter struct {
@@ -34,10 +36,10 @@ type choiceCompleter struct {
 	begun uint64
 }
 
-// CompleteCalls gives a whole answer with what its tool calls lack, and the choices that have some. id is one of the answer's own.
-// chosen says that the request names the tool that is called.
-func CompleteCalls(body []byte, id string, chosen bool) []byte {
-	if !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
+// CompleteAnswer gives a whole answer with what its choices lack, and their tool calls. id is one of the answer's own, and finish its
+// finish reason. chosen says that the request names the tool that is called.
+func CompleteAnswer(body []byte, id, finish string, chosen bool) []byte {
+	if !isForeign(finish) && !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
 		return body
 	}
 	c := choiceCompleter{callCompleter: callCompleter{id: id}, chosen: chosen}
@@ -47,7 +49,7 @@ func CompleteCalls(body []byte, id string, chosen bool) []byte {
 // chunk gives a chunk of a stream with what its choices lack. Each chunk with a tool call has to be seen: a name may come in
 // parts, and again with each piece. begins says that a choice has not had a chunk before, and finish is the finish reason.
 func (c *choiceCompleter) chunk(data []byte, begins bool, finish string) []byte {
-	begins, ends := begins && c.hasTools, finish != "" && len(c.choices) > 0
+	begins, ends := begins && c.hasTools, finish != "" && len(c.choices) > 0 || isForeign(finish)
 	if !begins && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
 		return data
 	}
@@ -98,22 +100,66 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 		return
 	}
 	begins := streamed && c.begins(number) && c.hasTools
+	said := translate.Unquote(e.text(finish))
+	c.cut = wire.FinishWord(said) == "length"
 	switch v := e.text(delta); {
 	case v.Kind() == '{':
 		c.message(e, delta, index, begins, streamed)
+		if pieces := c.lacking(index, said); len(pieces) > 0 {
+			e.addCalls(delta, pieces)
+		}
 	case message != (span{}):
 		c.message(e, message, index, false, streamed)
 	case streamed && (len(v) == 0 || v.Kind() == 'n'):
 		empty := []byte("{}")
-		if begins {
+		if pieces := c.lacking(index, said); len(pieces) > 0 {
+			empty = slices.Concat([]byte(`{"tool_calls":[`), pieces, []byte("]}"))
+		} else if begins {
 			empty = []byte("{" + assistantRole + "}")
 		}
 		if more := appendOrReplace(e, nil, delta, "delta", empty); len(more) > 0 {
 			e.insert(members[0].key.start, more)
 		}
 	}
-	if said := translate.Unquote(e.text(finish)); c.called(index) && isCalling(said) && !(c.chosen && said == "stop") {
+	switch word := wire.FinishWord(said); {
+	case c.called(index) && isCalling(said) && !(c.chosen && said == "stop"):
 		e.replace(finish, []byte(`"tool_calls"`))
+	case word == "tool_calls" && said != word: // and it calls none
+		e.replace(finish, []byte(`"stop"`))
+	case word != said && !wire.IsBrokenOff(said):
+		e.replace(finish, quote(word))
+	}
+}
+
+// isForeign reports whether a finish reason may be in another vendor's words.
+func isForeign(finish string) bool { return wire.FinishWord(finish) != finish }
+
+// lacking gives the pieces of calls that a choice of a stream lacks at its end, of which finish is the reason.
+func (c *choiceCompleter) lacking(index, finish string) []byte {
+	if !c.called(index) || !isCalling(finish) && finish != "tool_calls" {
+		return nil
+	}
+	return c.rest(index)
+}
+
+// addCalls adds pieces of tool calls, with commas between them, to a delta.
+func (e *edits) addCalls(delta span, pieces []byte) {
+	members := e.members(delta)
+	for _, m := range members {
+		if m.name != "tool_calls" {
+			continue
+		}
+		if len(e.elements(m.value)) > 0 {
+			e.insert(m.value.end-len("]"), append([]byte{','}, pieces...))
+		} else {
+			e.replace(m.value, slices.Concat([]byte{'['}, pieces, []byte{']'}))
+		}
+		return
+	}
+	if calls := slices.Concat([]byte(`"tool_calls":[`), pieces, []byte{']'}); len(members) > 0 {
+		e.insert(members[0].key.start, append(calls, ','))
+	} else {
+		e.replace(delta, slices.Concat([]byte{'{'}, calls, []byte{'}'}))
 	}
 }
 

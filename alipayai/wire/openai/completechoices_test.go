@@ -15,6 +15,10 @@ func TestCompletedChoices(t *testing.T) {
 		begun = `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`
 		calls = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}`
 		stop  = `{"index":0,"delta":{},"finish_reason":"stop"}`
+		// Two calls of which none has arguments, and what they lack.
+		silent = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}},{"index":1,"id":"b","type":"function","function":{"name":"g"}}]},"finish_reason":null}`
+		rest   = `{"index":0,"function":{"arguments":"{}"}},{"index":1,"function":{"arguments":"{}"}}`
+		ended  = `{"index":0,"delta":{},"finish_reason":"tool_calls"}`
 	)
 	for name, tt := range map[string][][2]string{
 		// Deltas.
@@ -53,7 +57,19 @@ func TestCompletedChoices(t *testing.T) {
 		"an unknown word":                                             {{begun}, {calls}, {strings.Replace(stop, "stop", "abort", 1)}},
 		"no call":                                                     {{begun}, {stop}},
 		"a call without a name":                                       {{begun}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"null","arguments":"{}"}}]}}`}, {stop}},
-		"another choice's call":                                       {{begun + `,` + strings.Replace(begun, `"index":0`, `"index":1`, 1)}, {calls}, {strings.Replace(stop, `"index":0`, `"index":1`, 1)}},
+		// No arguments.
+		"https://github.com/openai/openai-agents-js/issues/664": {{begun}, {silent}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
+		"by another word":             {{begun}, {silent}, {stop, strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
+		"beside a content":            {{begun}, {silent}, {strings.Replace(ended, "{}", `{"content":null}`, 1), strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`],"content":null}`, 1)}},
+		"without a delta":             {{begun}, {silent}, {strings.Replace(ended, "{}", "null", 1), strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
+		"at once":                     {{begun}, {strings.Replace(silent, "null", `"tool_calls"`, 1), strings.Replace(strings.Replace(silent, "null", `"tool_calls"`, 1), "}]}", "},"+rest+"]}", 1)}},
+		"behind a list of none":       {{begun}, {silent}, {strings.Replace(ended, "{}", `{"tool_calls":[]}`, 1), strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
+		"arguments of one":            {{begun}, {silent}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":1}"}}]}}`}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]}`, 1)}},
+		"white space for arguments":   {{begun}, {strings.Replace(calls, "{}", " ", 1)}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, 1)}},
+		"none, and cut":               {{begun}, {silent}, {strings.Replace(stop, "stop", "length", 1)}},
+		"none, and the choice is one": {{begun}, {silent}, {strings.Replace(ended, `"index":0`, `"index":1`, 1), strings.NewReplacer(`"index":0`, `"index":1`, "{}", `{"role":"assistant"}`).Replace(ended)}},
+		"no input":                    {{begun}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":""}}]}}`}, {ended}},
+		"another choice's call":       {{begun + `,` + strings.Replace(begun, `"index":0`, `"index":1`, 1)}, {calls}, {strings.Replace(stop, `"index":0`, `"index":1`, 1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chunk := func(choices string) string { return `data: {"id":"c","choices":[` + choices + "]}\n\n" }
@@ -99,7 +115,7 @@ func TestChosenToolEndsByStop(t *testing.T) {
 			whole := func(kind, reason string) string {
 				return `{"id":"c","choices":[` + fmt.Sprintf(called, kind, reason) + `]}`
 			}
-			if got := string(CompleteCalls([]byte(whole("message", said)), "answer", r.ChoosesTool)); got != whole("message", want) {
+			if got := string(CompleteAnswer([]byte(whole("message", said)), "answer", "", r.ChoosesTool)); got != whole("message", want) {
 				t.Errorf("%s: %s", choice, got)
 			}
 			event := wire.Event{Data: []byte(whole("delta", said)), Raw: []byte("data: " + whole("delta", said) + "\n\n")}
@@ -121,6 +137,7 @@ func TestCompletedMessages(t *testing.T) {
 		"stop with calls":  {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"stop"}`, `{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"tool_calls"}`},
 		"stop without":     {`{"index":0,"message":{"role":"assistant","tool_calls":[]},"finish_reason":"stop"}`, ""},
 		"cut":              {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"length"}`, ""},
+		"cut arguments":    {`{"index":0,"message":{"role":"assistant",` + strings.Replace(called, "{}", "", 1) + `},"finish_reason":"length"}`, ""},
 		"no message":       {`{"index":0,"finish_reason":"stop"}`, ""},
 		"a completion":     {`{"text":"x","finish_reason":"stop"}`, ""},
 	} {
@@ -129,8 +146,38 @@ func TestCompletedMessages(t *testing.T) {
 				tt.want = tt.choices
 			}
 			answer := func(choices string) string { return `{"id":"c","choices":[` + choices + `]}` }
-			if got := string(CompleteCalls([]byte(answer(tt.choices)), "answer", false)); got != answer(tt.want) {
+			if got := string(CompleteAnswer([]byte(answer(tt.choices)), "answer", "", false)); got != answer(tt.want) {
 				t.Errorf("got %s\nwant %s", got, answer(tt.want))
+			}
+		})
+	}
+}
+
+// TestFinishWords has the finish reasons of other vendors, as servers of OpenAI's form pass them on.
+func TestFinishWords(t *testing.T) {
+	for said, want := range map[string]string{
+		"stop": "stop", "length": "length", "content_filter": "content_filter", "function_call": "function_call", "tool_calls": "tool_calls", "": "",
+		// https://github.com/pydantic/pydantic-ai/issues/7816
+		"guardrail_intervened": "content_filter", "SAFETY": "content_filter", "content_filter: PROHIBITED_CONTENT": "content_filter", "sensitive": "content_filter",
+		"STOP": "stop", "MAX_TOKENS": "length", "end_turn": "stop", "eos": "stop", "COMPLETE": "stop", "model_length": "length", "tool_use": "stop",
+		// What was broken off, and what is not known.
+		"error": "error", "NETWORK_ERROR": "NETWORK_ERROR", "insufficient_system_resource": "insufficient_system_resource", "abort": "abort", "halted": "halted",
+	} {
+		t.Run(said, func(t *testing.T) {
+			answer := func(kind, reason string) string {
+				return `{"id":"c","choices":[{"index":0,"` + kind + `":{"role":"assistant","content":"x"},"finish_reason":"` + reason + `"}]}`
+			}
+			a, err := wire.ParseBody([]byte(answer("message", said)), wire.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(CompleteAnswer([]byte(answer("message", said)), "answer", a.FinishReason, false)); got != answer("message", want) {
+				t.Errorf("got %s\nwant %s", got, answer("message", want))
+			}
+			event := wire.Event{Data: []byte(answer("delta", said)), Raw: []byte("data: " + answer("delta", said) + "\n\n")}
+			got, _, err := Format{}.DecodeStream(wire.Ask{ID: "answer"}).Decode(nil, event)
+			if err != nil || said != "error" && string(got) != "data: "+answer("delta", want)+"\n\n" {
+				t.Errorf("%v\ngot %s\nwant %s", err, got, answer("delta", want))
 			}
 		})
 	}

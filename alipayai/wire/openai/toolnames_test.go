@@ -97,14 +97,14 @@ func TestEditsOfTools(t *testing.T) {
 func TestOwnToolNames(t *testing.T) {
 	names := wire.ToolNames{"search_24193290": "search", "a_b_2e7336dc": "a.\"b"}
 	for name, tt := range map[string]struct{ body, want string }{
-		"whole":           {`{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"search_24193290"}},{"index":1,"id":"c1","function":{"arguments":"search_24193290", "name" : "a_b_2e7336dc"}}]}}]}`, `{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"search"}},{"index":1,"id":"c1","function":{"arguments":"search_24193290", "name" : "a.\"b"}}]}}]}`},
-		"several choices": {`{"choices":[{"delta":{}},{"delta":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"search_24193290"}}]}}]}`, `{"choices":[{"delta":{}},{"delta":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"search"}}]}}]}`},
+		"whole":           {`{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"search_24193290"}},{"index":1,"id":"c1","type":"function","function":{"arguments":"search_24193290", "name" : "a_b_2e7336dc"}}]}}]}`, `{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"search"}},{"index":1,"id":"c1","type":"function","function":{"arguments":"search_24193290", "name" : "a.\"b"}}]}}]}`},
+		"several choices": {`{"choices":[{"delta":{}},{"delta":{"tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"search_24193290"}}]}}]}`, `{"choices":[{"delta":{}},{"delta":{"tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"search"}}]}}]}`},
 		"an old function": {`{"choices":[{"message":{"function_call":{"name":"search_24193290","arguments":"{}"}}}]}`, `{"choices":[{"message":{"function_call":{"name":"search","arguments":"{}"}}}]}`},
 		"a custom tool":   {`{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","type":"custom","custom":{"name":"search_24193290","input":"x"}}]}}]}`, `{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","type":"custom","custom":{"name":"search","input":"x"}}]}}]}`},
-		"half an emoji":   {`{"choices":[{"message":{"content":"\ud83d","tool_calls":[{"index":0,"id":"c0","function":{"name":"search_24193290"}}]}}]}`, `{"choices":[{"message":{"content":"\ud83d","tool_calls":[{"index":0,"id":"c0","function":{"name":"search"}}]}}]}`},
+		"half an emoji":   {`{"choices":[{"message":{"content":"\ud83d","tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"search_24193290"}}]}}]}`, `{"choices":[{"message":{"content":"\ud83d","tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"search"}}]}}]}`},
 		"content":         {`{"choices":[{"message":{"content":"search_24193290","name":"search_24193290"}}],"name":"search_24193290"}`, ""},
-		"another's name":  {`{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"search"}},{"index":1,"id":"c1","function":{"name":"research_24193290"}}]}}]}`, ""},
-		"nulls":           {`{"choices":[null,{"message":null},{"message":{"tool_calls":[null,{"function":null},{"index":0,"id":"c0","function":{"name":null}}]}}],"x":"search_24193290"}`, ""},
+		"another's name":  {`{"choices":[{"message":{"tool_calls":[{"index":0,"id":"c0","type":"function","function":{"name":"search"}},{"index":1,"id":"c1","type":"function","function":{"name":"research_24193290"}}]}}]}`, ""},
+		"nulls":           {`{"choices":[null,{"message":null},{"message":{"tool_calls":[null,{"function":null},{"index":0,"id":"c0","type":"function","function":{"name":null}}]}}],"x":"search_24193290"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := tt.want
