@@ -72,6 +72,7 @@ func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
 type stream struct {
 	chunks       wire.ChunkReader
 	choices      choiceCompleter
+	head         chunkHead
 	withoutUsage bool
 	// hasIDs says that an event before has had an id.
 	hasIDs bool
@@ -92,7 +93,7 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 		// line alone passes (https://github.com/openai/openai-python/issues/2722, https://github.com/theopenco/llmgateway/pull/2334).
 		dst = event.AppendComments(dst)
 	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
-		dst = appendWithChoices(dst, event.Data)
+		dst = appendData(dst, s.head.complete(withChoices(event.Data)))
 	default:
 		dst = s.append(dst, event, &chunk)
 	}
@@ -107,18 +108,21 @@ func (s *stream) Alike(unread []byte) wire.Alike {
 	return s.chunks.Alike(unread)
 }
 
-// appendWithChoices appends a chunk that has no choices with none of them in it: clients look for the member
+// withChoices gives a chunk that has no choices with none of them in it: clients look for the member
 // (https://github.com/ROCm/ATOM/pull/1711).
-func appendWithChoices(dst, chunk []byte) []byte {
+func withChoices(chunk []byte) []byte {
 	_, members, _ := bytes.Cut(chunk, []byte("{"))
-	return appendData(dst, slices.Concat([]byte(`{"choices":[],`), members))
+	return slices.Concat([]byte(`{"choices":[],`), members)
 }
 
 // append appends an event, of which chunk was read.
 func (s *stream) append(dst []byte, event wire.Event, chunk *wire.Chunk) []byte {
 	data := event.Data
 	if chunk.HasChoices {
+		s.head.keep(data)
 		data = s.choices.chunk(data, s.chunks.Begins(), chunk.FinishReason)
+	} else if !chunk.Done {
+		data = s.head.complete(data)
 	}
 	if s.changed = !bytes.Equal(data, event.Data); !s.changed {
 		return append(dst, event.Raw...)
