@@ -23,7 +23,9 @@ type Request struct {
 	// HostedTools: a tool of a type other than "function" and "custom" is offered. Those two are run by the client;
 	// any other is run by the provider and may act.
 	HostedTools bool
-	HasImages   bool // a message has an image_url part
+	// FlatTools: a tool of those two types has its name where the Responses API has it, beside its type.
+	FlatTools bool
+	HasImages bool // a message has an image_url part
 	// Images is how many such parts there are, and ImageBytes what their images, or the URLs of them, take of Body.
 	Images, ImageBytes int
 	Messages           int // how many messages there are

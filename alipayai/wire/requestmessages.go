@@ -136,10 +136,16 @@ func (s *scanner) tools(r *Request) error {
 		if s.next(); !s.is('{') {
 			return s.wrongType(s.where(), toolShape.want)
 		}
-		client, odd := false, false
+		client, odd, named, nested := false, false, false, false
 		err := s.object(func(name []byte) error {
-			if string(name) == "function" {
+			switch string(name) {
+			case "function":
+				nested = true
 				return s.typedMember(toolShape.members["function"])
+			case "custom":
+				nested = true
+			case "name":
+				named = s.is('"')
 			}
 			if string(name) != "type" {
 				// Some upstreams read names in any letters; the last one counts there.
@@ -152,6 +158,7 @@ func (s *scanner) tools(r *Request) error {
 			return err
 		})
 		r.HostedTools = r.HostedTools || !client || odd
+		r.FlatTools = r.FlatTools || client && named && !nested
 		return err
 	})
 }

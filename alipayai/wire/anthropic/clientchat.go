@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// ChatRequest is a request for chat completions with parts in the form of the Messages API.
+// ChatRequest is a request for chat completions with parts in the form of the Messages API, or tools in that of Responses.
 type ChatRequest struct {
 	// Sent is the request as it came, and Canonical the one in OpenAI's form alone.
 	Sent, Canonical wire.Request
@@ -22,17 +22,19 @@ type ChatRequest struct {
 var chatWords = [...]string{`"tool_use"`, `"tool_result"`, `"input_schema"`}
 
 // ParseChatRequest reads a request for chat completions, sent, whose tools, calls or results are in the form of the Messages API,
-// as Cursor writes them for models that are called claude; false for one that has none. OpenAI's form has other places for
-// these, and a provider that finds them in content parts refuses them, or loses them with the thread of the conversation.
-// Everything else stays as it came. Every error is a [*wire.RequestError].
+// as Cursor writes them for models that are called claude, or whose tools are in that of the Responses API, as it writes them for
+// OpenAI's; false for one that has none. OpenAI's form has other places for these, and a provider that finds them in content parts
+// refuses them, or loses them with the thread of the conversation. Everything else stays as it came. Every error is a
+// [*wire.RequestError].
 //
-// See https://github.com/automazeio/vibeproxy/issues/411, https://github.com/BerriAI/litellm/issues/25669 and
-// https://github.com/askalf/dario/pull/203.
+// See https://github.com/automazeio/vibeproxy/issues/411, https://github.com/BerriAI/litellm/issues/25669,
+// https://github.com/askalf/dario/pull/203, and of tools https://github.com/BerriAI/litellm/pull/34029,
+// https://github.com/icebear0828/codex-proxy/pull/508.
 func ParseChatRequest(sent wire.Request) (ChatRequest, bool, error) {
-	if !slices.ContainsFunc(chatWords[:], func(word string) bool { return wire.Mentions(sent.Body, word) }) {
+	if !sent.FlatTools && !slices.ContainsFunc(chatWords[:], func(word string) bool { return wire.Mentions(sent.Body, word) }) {
 		return ChatRequest{}, false, nil
 	}
-	var c chatClient
+	c := chatClient{flat: sent.FlatTools}
 	c.marks = true // dialects leave them out for who refuses them
 	if err := translate.Members(sent.Body, c.member); err != nil {
 		return ChatRequest{}, false, translate.RequestError(err)
@@ -48,6 +50,7 @@ func ParseChatRequest(sent wire.Request) (ChatRequest, bool, error) {
 type chatClient struct {
 	client
 	found    bool // there is something to translate
+	flat     bool // tools are in the form of the Responses API
 	members  []byte
 	parallel bool // there is a member parallel_tool_calls
 }
@@ -66,6 +69,10 @@ func (c *chatClient) member(name string, v jsontext.Value) error {
 	case name == "tool_choice" && v.Kind() == '{' && slices.Contains([]string{"auto", "any", "tool", "none"}, typeOf(v)):
 		c.found = true
 		return c.toolChoice(v)
+	case name == "tool_choice" && v.Kind() == '{' && c.flat:
+		nested, _ := nestedTool(v)
+		c.choice = append(append(c.choice, `,"tool_choice":`...), nested...)
+		return nil
 	}
 	c.parallel = c.parallel || name == "parallel_tool_calls"
 	c.add(name, v)
@@ -105,8 +112,56 @@ func (c *chatClient) offer(path string, v jsontext.Value) error {
 		c.found = true
 		return c.tool(path, v)
 	}
-	c.tools = translate.Join(c.tools, v)
+	nested, flat := nestedTool(v)
+	c.found = c.found || flat
+	c.tools = translate.Join(c.tools, nested)
 	return nil
+}
+
+// nestedTool gives a tool of the Responses API's form, or the choice of one, as chat completions have it: what defines it is in a member
+// that is called as its type. Anything else stays as it is.
+func nestedTool(v jsontext.Value) (nested jsontext.Value, flat bool) {
+	kind, named := typeOf(v), false
+	var within, beside []byte
+	_ = translate.Generated(v, func(name string, v jsontext.Value) error {
+		nested = append(append(translate.Quote(nil, name), ':'), v...)
+		switch name {
+		case "name", "description", "parameters", "strict":
+			named = named || name == "name"
+			within = translate.Join(within, nested)
+		case "format":
+			within = translate.Join(within, append([]byte(`"format":`), nestedFormat(v)...))
+		case kind:
+			kind = "" // it is nested
+		case "type":
+		default:
+			beside = append(append(beside, nested...), ',')
+		}
+		return nil
+	})
+	if !named || kind != "function" && kind != "custom" {
+		return v, false
+	}
+	return slices.Concat([]byte(`{`), beside, []byte(`"type":"`+kind+`","`+kind+`":{`), within, []byte("}}")), true
+}
+
+// nestedFormat gives the format of a custom tool, whose grammar stands in a member of its own in chat completions.
+func nestedFormat(v jsontext.Value) jsontext.Value {
+	if typeOf(v) != "grammar" {
+		return v
+	}
+	var grammar []byte
+	_ = translate.Generated(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "syntax", "definition":
+			grammar = translate.Join(grammar, append(append(translate.Quote(nil, name), ':'), v...))
+		}
+		return nil
+	})
+	if grammar == nil {
+		return v
+	}
+	return slices.Concat([]byte(`{"type":"grammar","grammar":{`), grammar, []byte("}}"))
 }
 
 // turn reads the message that stands at path.

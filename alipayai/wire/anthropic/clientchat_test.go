@@ -53,10 +53,15 @@ func TestParseChatRequest(t *testing.T) {
 			want: `{"messages":[` + user + `],"tools":[` + offers + `],"tool_choice":"required","parallel_tool_calls":true,"model":"m"}`},
 		"other members":           {body: `{"stream":true,"x":{"y":[1]},"messages":[` + says("assistant", use) + `],"model":"m","stream_options":{"include_usage":true}}`, want: `{"messages":[{"role":"assistant","content":null,"tool_calls":[` + called + `]}],"stream":true,"x":{"y":[1]},"model":"m","stream_options":{"include_usage":true}}`},
 		"what has no counterpart": {body: talk(says("user", gave(`,"content":[{"type":"document","source":{"type":"file","file_id":"f"}}]`))), want: talk(`{"role":"tool","tool_call_id":"a","content":"[document left out]"}`), left: "messages.content.document.file"},
-		"a call without a name":   {body: talk(says("assistant", `{"type":"tool_use","id":"a","input":{}}`)), param: "messages[0].content[0]"},
-		"a result of no call":     {body: talk(user, says("user", `{"type":"tool_result"}`)), param: "messages[1].content[0].tool_use_id"},
-		"a tool without a name":   {body: `{"tools":[{"input_schema":{}}],"model":"m","messages":[` + user + `]}`, param: "tools[0].name"},
-		"a choice of none":        {body: `{"tool_choice":{"type":"tool"},"tools":[` + tool + `],"model":"m","messages":[` + user + `]}`, param: "tool_choice.name"},
+		// https://github.com/BerriAI/litellm/pull/34029
+		"flat tools": {body: `{"tools":[` + own + `,{"type":"function","name":"f","description":"d","parameters":{"type":"object"},"strict":false,"x":1},{"type":"custom","name":"g","format":{"type":"grammar","syntax":"lark","definition":"start"}},{"type":"custom","name":"h","format":{"type":"text"}}],"tool_choice":{"type":"function","name":"f"},"messages":[` + user + `],"model":"m"}`,
+			want: `{"messages":[` + user + `],"tools":[` + own + `,{"x":1,"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"},"strict":false}},{"type":"custom","custom":{"name":"g","format":{"type":"grammar","grammar":{"syntax":"lark","definition":"start"}}}},{"type":"custom","custom":{"name":"h","format":{"type":"text"}}}],"tool_choice":{"type":"function","function":{"name":"f"}},"model":"m"}`},
+		"a flat tool, a nested choice":  {body: `{"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","function":{"name":"f"}},"messages":[` + user + `],"model":"m"}`, want: `{"messages":[` + user + `],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"f"}},"model":"m"}`},
+		"nested tools that have a name": {body: `{"tools":[{"type":"function","name":"f","function":{"name":"f"}},{"type":"custom","name":"g","custom":{"name":"g"}},{"type":"web_search","name":"w"},{"type":"function"}],"messages":[` + user + `],"model":"m"}`},
+		"a call without a name":         {body: talk(says("assistant", `{"type":"tool_use","id":"a","input":{}}`)), param: "messages[0].content[0]"},
+		"a result of no call":           {body: talk(user, says("user", `{"type":"tool_result"}`)), param: "messages[1].content[0].tool_use_id"},
+		"a tool without a name":         {body: `{"tools":[{"input_schema":{}}],"model":"m","messages":[` + user + `]}`, param: "tools[0].name"},
+		"a choice of none":              {body: `{"tool_choice":{"type":"tool"},"tools":[` + tool + `],"model":"m","messages":[` + user + `]}`, param: "tool_choice.name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sent, err := wire.ParseChatRequest([]byte(tt.body), wire.Limits{})
