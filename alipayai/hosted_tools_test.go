@@ -21,7 +21,7 @@ var hostedTools = map[string]struct {
 		`{"type":"web_search"}`: "tools.web_search", `{"type":"web_search_preview"}`: "tools.web_search_preview", `{"type":"file_search","vector_store_ids":["v"]}`: "tools.file_search",
 		`{"type":"code_interpreter","container":{"type":"auto"}}`: "tools.code_interpreter", `{"type":"mcp","server_label":"x","server_url":"https://x"}`: "tools.mcp",
 		`{"type":"image_generation"}`: "tools.image_generation", `{"type":"computer_use_preview"}`: "tools.computer_use_preview", `{"type":"local_shell"}`: "tools.local_shell",
-		`{"type":"tool_search","execution":"client"}`: "tools.tool_search", `{"type":"of_tomorrow"}`: "tools.of_tomorrow",
+		`{"type":"tool_search"}`: "tools.tool_search", `{"type":"of_tomorrow"}`: "tools.of_tomorrow",
 	}, `{"type":"function","name":"get_weather","parameters":{"type":"object","properties":{}}}`},
 	"messages": {map[string]string{
 		`{"type":"web_search_20250305","name":"web_search"}`: "tools.web_search_20250305", `{"type":"code_execution_20250825","name":"code_execution"}`: "tools.code_execution_20250825",

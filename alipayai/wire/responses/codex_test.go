@@ -35,7 +35,7 @@ func TestCodex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"tools.image_generation", "tools.tool_search", "tools.web_search"}; !slices.Equal(r.Unsupported, want) || r.Canonical.HostedTools || r.Continues() || r.Store {
+	if want := []string{"tools.image_generation", "tools.web_search"}; !slices.Equal(r.Unsupported, want) || r.Canonical.HostedTools || r.Continues() || r.Store {
 		t.Errorf("left out are %v, hosted %v, store %v", r.Unsupported, r.Canonical.HostedTools, r.Store)
 	}
 	var body struct {
@@ -55,7 +55,7 @@ func TestCodex(t *testing.T) {
 	if got := strings.Join(roles, " "); got != "system system user user assistant tool assistant tool assistant tool" {
 		t.Errorf("roles are %s", got)
 	}
-	if got := strings.Join(tools, " "); got != "exec_command apply_patch mcp__docs__search view_image" {
+	if got := strings.Join(tools, " "); got != "exec_command apply_patch mcp__docs__search tool_search view_image" {
 		t.Errorf("tools are %s", got)
 	}
 	// What Codex reads of the answer: a call of a namespace's tool has both names, one of a custom tool its input.

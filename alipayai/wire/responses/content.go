@@ -234,7 +234,7 @@ func (v *conversation) output(it *item) error {
 	switch {
 	case it.callID == "":
 		return translate.Missing(it.path+".call_id", "a non-empty string")
-	case it.output == nil:
+	case !it.isOutput():
 		return translate.Missing(it.path+".output", "a string or an array")
 	case v.skipped[it.callID]:
 		return nil
@@ -258,7 +258,10 @@ func (v *conversation) output(it *item) error {
 }
 
 func (v *conversation) outputText(it *item) (text []byte, err error) {
-	if it.output.Kind() == '"' {
+	switch {
+	case it.kind == searchOutput:
+		return v.found(it)
+	case it.output.Kind() == '"':
 		return translate.Characters(it.output), nil
 	}
 	var shown translate.Parts

@@ -37,7 +37,7 @@ type conversation struct {
 func (v *conversation) read(parts ...[]item) error {
 	for _, items := range parts {
 		for i := range items {
-			if it := &items[i]; it.output != nil {
+			if it := &items[i]; it.isOutput() {
 				mark(&v.answers, it.callID)
 			}
 		}
@@ -58,7 +58,7 @@ func (v *conversation) read(parts ...[]item) error {
 // placed reads an item. One that was kept is lost where it cannot be read, but for an output, of which a word is left; and that a call
 // has no output is the client's to mend.
 func (v *conversation) placed(it *item) error {
-	answer := it.output != nil
+	answer := it.isOutput()
 	if answer && v.lost[it.callID] {
 		it.lost = true
 	}
@@ -105,6 +105,14 @@ func (v *conversation) item(it *item) error {
 		return v.output(it)
 	case "item_reference", "additional_tools": // which others have read
 		return nil
+	case searchCall:
+		if it.isSearch() {
+			return v.searched(it)
+		}
+	case searchOutput:
+		if it.isSearch() {
+			return v.output(it)
+		}
 	}
 	if it.callID != "" {
 		mark(&v.skipped, it.callID)

@@ -51,7 +51,7 @@ func (r *ClientRequest) readInput() error {
 				}
 				r.References = append(r.References, it.id)
 			}
-			if it.tools != nil && it.kind == "additional_tools" {
+			if it.offers() {
 				r.c.moreTools = append(r.c.moreTools, it.tools)
 			}
 			return err

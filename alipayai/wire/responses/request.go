@@ -46,6 +46,7 @@ func (r *ClientRequest) History() []jsontext.Value { return texts(r.before) }
 //	function_call_output     a message of role tool; its images are in a user's message after it, since tools give text
 //	custom tools             functions with one text, input; a grammar is told in their description
 //	namespace                functions with the name of the namespace before theirs
+//	tool_search by clients   a function; the tools that it has found are offered
 //	reasoning                reasoning_content, which goes to vendors that want it back
 //	other tools and items    are left out and named
 //	allowed_tools            the tools that are offered, and no others
@@ -91,6 +92,9 @@ func (r *ClientRequest) Continue(history []jsontext.Value, find func(id string) 
 		r.before[i] = recalled("previous_response_id", v)
 	}
 	err := r.resolve(find)
+	if err == nil {
+		err = r.offerAgain()
+	}
 	if err == nil {
 		err = r.build(false)
 	}

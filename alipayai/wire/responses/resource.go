@@ -210,6 +210,9 @@ func appendPart(dst []byte, kind string, text, logprobs, cites []byte) []byte {
 
 // appendCall appends a call of a tool, whose arguments, or input, are characters.
 func (w *ClientWriter) appendCall(dst []byte, n int, t *tool, callID []byte, name string, arguments []byte, status string) []byte {
+	if t != nil && t.search {
+		return w.appendSearch(dst, n, callID, arguments, status)
+	}
 	kind, prefix, member := "function_call", "fc", "arguments"
 	if t != nil && t.custom {
 		kind, prefix, member = "custom_tool_call", "ctc", "input"

@@ -256,13 +256,13 @@ func (w *ClientWriter) toolCall(dst []byte, p *translate.Piece) []byte {
 	return w.arguments(dst, p.Arguments)
 }
 
-// arguments writes more of a call's arguments. A custom tool's input is known when all of them are.
+// arguments writes more of a call's arguments. A custom tool's input is known when all of them are, and so are those of a search.
 func (w *ClientWriter) arguments(dst, characters []byte) []byte {
 	s := w.stream
 	if len(characters) == 0 {
 		return dst
 	}
-	if s.tool != nil && s.tool.custom {
+	if s.tool != nil && (s.tool.custom || s.tool.search) {
 		s.content = append(s.content, characters...)
 		return dst
 	}
@@ -274,6 +274,9 @@ func (w *ClientWriter) leaveCall(dst []byte, status string) (_, item []byte) {
 	s := w.stream
 	custom := s.tool != nil && s.tool.custom
 	arguments := argumentsOf(s.tool, s.content)
+	if s.tool != nil && s.tool.search { // which has no events of its own
+		return dst, w.appendCall(nil, w.items, s.tool, s.callID, s.name, arguments, status)
+	}
 	prefix, name, member := "fc", "response.function_call_arguments", "arguments"
 	if custom {
 		prefix, name, member = "ctc", "response.custom_tool_call_input", "input"

@@ -15,7 +15,7 @@ import (
 // tool is one that is offered.
 type tool struct {
 	name, namespace string
-	custom          bool
+	custom, search  bool
 	// wire is its name in chat completions' form, and function what it is there.
 	wire     string
 	function []byte
@@ -118,7 +118,7 @@ func (o *offered) size() int {
 // runByClient are types of tools that the client runs, and that models know without a schema; acting those that the provider
 // runs and that may act. What other types do is not known, but for those that only look.
 var (
-	runByClient = []string{"local_shell", "shell", "apply_patch", "computer", "computer_use_preview", "tool_search"}
+	runByClient = []string{"local_shell", "shell", "apply_patch", "computer", "computer_use_preview", searchTool}
 	onlyLooks   = []string{"web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11", "file_search", "image_generation"}
 )
 
@@ -143,7 +143,7 @@ func (c *client) readTools() error {
 
 // tool reads the tool that stands at path, in a namespace.
 func (c *client) tool(path, namespace string, v jsontext.Value) error {
-	var kind string
+	var kind, execution string
 	t := tool{namespace: namespace}
 	var description, parameters, strict, format, tools jsontext.Value
 	var others []string
@@ -166,6 +166,8 @@ func (c *client) tool(path, namespace string, v jsontext.Value) error {
 			format = v
 		case "tools":
 			tools = v
+		case "execution":
+			execution = translate.Unquote(v)
 		case "output_schema", "prompt_cache_breakpoint":
 		case "defer_loading", "async":
 			if v.Kind() == 't' {
@@ -180,12 +182,15 @@ func (c *client) tool(path, namespace string, v jsontext.Value) error {
 		}
 		return err
 	})
+	if t.search = kind == searchTool && execution == byClient; t.search {
+		t.name = searchTool
+	}
 	switch {
 	case err != nil:
 		return err
 	case kind == "":
 		return translate.Missing(path+".type", "a string")
-	case kind != "function" && kind != "custom" && kind != "namespace":
+	case kind != "function" && kind != "custom" && kind != "namespace" && !t.search:
 		c.hosted = c.hosted || !slices.Contains(runByClient, kind) && !slices.Contains(onlyLooks, kind)
 		c.left.LeaveOut("tools." + wire.Visible(kind))
 		return nil
@@ -335,6 +340,10 @@ func (c *client) allowedTools(mode string, tools jsontext.Value) error {
 		case n.kind == "namespace":
 			allowed = append(allowed, in[n.name]...)
 			delete(in, n.name)
+		case n.kind == searchTool:
+			if t := c.offered.of("", searchTool); t != nil {
+				allowed = append(allowed, *t)
+			}
 		case n.kind == "function" || n.kind == "custom":
 			t := c.offered.of(n.namespace, n.name)
 			if t == nil {
