@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,13 +142,18 @@ func (w *ClientWriter) appendResponse(dst []byte, s status) []byte {
 	return append(appendUsage(append(dst, `,"usage":`...), s), '}')
 }
 
-// errorCode is the word for an error in a response: there are few.
+// errorCode is the word for an error in a response: there are few (platform.openai.com/docs/api-reference/responses/object). Codex
+// repeats a request by them: after a server_error up to five times, after rate_limit_exceeded when its message says, and after
+// invalid_prompt never (codex-rs/codex-api/src/sse/responses.rs in https://github.com/openai/codex).
 func errorCode(e wire.Error) string {
 	switch {
 	case e.Code == wire.CodeContextLength || e.Code == "insufficient_quota": // which Codex tells from others
 		return e.Code
-	case e.Type == wire.TypeRateLimit:
+	case e.Status == http.StatusTooManyRequests || e.Type == wire.TypeRateLimit:
 		return "rate_limit_exceeded"
+	case e.Status == http.StatusRequestTimeout || e.Status == http.StatusConflict || e.Status == http.StatusTooEarly:
+	case e.Status >= http.StatusBadRequest && e.Status < http.StatusInternalServerError:
+		return "invalid_prompt"
 	}
 	return "server_error"
 }

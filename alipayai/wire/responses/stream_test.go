@@ -261,6 +261,31 @@ func TestBrokenStreams(t *testing.T) {
 	}
 }
 
+// The words for errors in a response are few, and Codex asks again by them, or does not.
+func TestErrorCodes(t *testing.T) {
+	for name, c := range map[string]struct {
+		e    wire.Error
+		want string
+	}{
+		"throttled":              {wire.Error{Status: 429, Code: "429"}, "rate_limit_exceeded"},
+		"a type alone":           {wire.Error{Type: wire.TypeRateLimit}, "rate_limit_exceeded"},
+		"filtered":               {wire.Error{Status: 403, Code: "content_filter"}, "invalid_prompt"},
+		"a bad request":          {wire.Error{Status: 400, Code: "invalid_value"}, "invalid_prompt"},
+		"too long":               {wire.Error{Status: 400, Code: wire.CodeContextLength}, wire.CodeContextLength},
+		"no money":               {wire.Error{Status: 502, Code: "insufficient_quota"}, "insufficient_quota"},
+		"a provider's timeout":   {wire.Error{Status: 408}, "server_error"},
+		"in each other's way":    {wire.Error{Status: 409}, "server_error"},
+		"too early":              {wire.Error{Status: 425}, "server_error"},
+		"overloaded":             {wire.Error{Status: 529, Code: "overloaded_error"}, "server_error"},
+		"the gateway's own":      {wire.Error{Status: 502, Code: "upstream_truncated_response"}, "server_error"},
+		"without anything known": {wire.Error{}, "server_error"},
+	} {
+		if got := errorCode(c.e); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 // What a response repeats of its request.
 func TestEcho(t *testing.T) {
 	w := newWriter(t, `{"model":"m","input":"q","instructions":"s","tools":[{"type":"function","name":"f"},{"type":"web_search"}],"tool_choice":"none","metadata":{"a":"b"},"text":{"verbosity":"low"},"reasoning":{"effort":"low"},"temperature":0.5,"max_output_tokens":9,"parallel_tool_calls":false,"truncation":"auto","previous_response_id":"resp_1"}`)
