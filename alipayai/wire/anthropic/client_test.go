@@ -203,11 +203,13 @@ func TestClientRequestErrors(t *testing.T) {
 
 // Answers in OpenAI's form as messages.
 func TestClientAnswers(t *testing.T) {
+	const refused = `"refusal","stop_details":{"type":"refusal","category":null,"explanation":null}`
 	for name, c := range map[string]struct{ in, content, stop, usage string }{
 		"text":       {`{"id":"chatcmpl-1","model":"m","choices":[{"message":{"content":"a\"b"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":4}}}`, `[{"type":"text","text":"a\"b"}]`, `"end_turn"`, `{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"output_tokens":2}`},
+		"reasoned":   {`{"id":"1","model":"m","choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":9,"total_tokens":19,"completion_tokens_details":{"reasoning_tokens":7}}}`, `[{"type":"text","text":"a"}]`, `"end_turn"`, `{"input_tokens":10,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":9,"output_tokens_details":{"thinking_tokens":7}}`},
 		"cut":        {`{"id":"1","model":"m","choices":[{"message":{"content":"a"},"finish_reason":"length"}]}`, `[{"type":"text","text":"a"}]`, `"max_tokens"`, ""},
-		"filtered":   {`{"id":"1","model":"m","choices":[{"message":{"content":""},"finish_reason":"content_filter"}]}`, `[]`, `"refusal"`, ""},
-		"refused":    {`{"id":"1","model":"m","choices":[{"message":{"content":null,"refusal":"no"},"finish_reason":"stop"}]}`, `[{"type":"text","text":"no"}]`, `"refusal"`, ""},
+		"filtered":   {`{"id":"1","model":"m","choices":[{"message":{"content":""},"finish_reason":"content_filter"}]}`, `[]`, refused, ""},
+		"refused":    {`{"id":"1","model":"m","choices":[{"message":{"content":null,"refusal":"no"},"finish_reason":"stop"}]}`, `[{"type":"text","text":"no"}]`, refused, ""},
 		"thought":    {`{"id":"1","model":"m","choices":[{"message":{"reasoning_content":"hm","content":"a"},"finish_reason":"stop"}]}`, `[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"a"}]`, `"end_turn"`, ""},
 		"calls":      {`{"id":"1","model":"m","choices":[{"message":{"content":"a","tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{\"x\":1}"}},{"id":"c2","function":{"name":"g","arguments":""}}]},"finish_reason":"tool_calls"}]}`, `[{"type":"text","text":"a"},{"type":"tool_use","id":"c1","name":"f","input":{"x":1}},{"type":"tool_use","id":"c2","name":"g","input":{}}]`, `"tool_use"`, ""},
 		"stop, call": {`{"id":"1","model":"m","choices":[{"message":{"tool_calls":[{"id":"c1","function":{"name":"f","arguments":"{"}}]},"finish_reason":"stop"}]}`, `[{"type":"tool_use","id":"c1","name":"f","input":{"INVALID_JSON":"{"}}]`, `"tool_use"`, ""},

@@ -89,13 +89,23 @@ func appendHead(dst []byte, c *translate.Chunk, model string) []byte {
 	return append(dst, `,"content":[`...)
 }
 
-// appendStop writes the word for a finish reason, and stop_sequence.
+// refusalDetails are the API's own for a refusal of which no more is known (platform.claude.com/docs/en/api/messages): clients ask them
+// for why, as https://github.com/earendil-works/pi/pull/5666.
+const refusalDetails = `,"stop_details":{"type":"refusal","category":null,"explanation":null}`
+
+// appendStop writes the word for a finish reason, and what goes with it.
 func (w *ClientWriter) appendStop(dst []byte, finish string, stopped jsontext.Value, calls, refused bool) []byte {
 	if !calls && !refused && finish == "stop" && w.isStop(stopped) {
 		return append(append(dst, `"stop_sequence","stop_sequence":`...), stopped...)
 	}
-	return append(appendStopReason(dst, finish, calls, refused), `,"stop_sequence":null`...)
+	dst = append(appendStopReason(dst, finish, calls, refused), `,"stop_sequence":null`...)
+	if isRefusal(finish, refused) {
+		dst = append(dst, refusalDetails...)
+	}
+	return dst
 }
+
+func isRefusal(finish string, refused bool) bool { return refused || finish == "content_filter" }
 
 // isStop reports whether a text is one of the request's stop sequences.
 func (w *ClientWriter) isStop(text jsontext.Value) (is bool) {
@@ -111,7 +121,7 @@ func (w *ClientWriter) isStop(text jsontext.Value) (is bool) {
 
 func appendStopReason(dst []byte, finish string, calls, refused bool) []byte {
 	switch {
-	case refused || finish == "content_filter":
+	case isRefusal(finish, refused):
 		return append(dst, `"refusal"`...)
 	case finish == "length":
 		return append(dst, `"max_tokens"`...)
@@ -129,7 +139,12 @@ func appendClientUsage(dst []byte, u wire.Usage) []byte {
 	dst = strconv.AppendInt(append(dst, `{"input_tokens":`...), max(u.Prompt-u.Cached-u.Written, 0), 10)
 	dst = strconv.AppendInt(append(dst, `,"cache_creation_input_tokens":`...), u.Written, 10)
 	dst = strconv.AppendInt(append(dst, `,"cache_read_input_tokens":`...), u.Cached, 10)
-	return append(strconv.AppendInt(append(dst, `,"output_tokens":`...), u.Completion, 10), '}')
+	dst = strconv.AppendInt(append(dst, `,"output_tokens":`...), u.Completion, 10)
+	if u.Reasoning > 0 { // the AI SDK reads it: usage.outputTokenDetails.reasoningTokens
+		dst = strconv.AppendInt(append(dst, `,"output_tokens_details":{"thinking_tokens":`...), min(u.Reasoning, u.Completion), 10)
+		dst = append(dst, '}')
+	}
+	return append(dst, '}')
 }
 
 func nameOr(v jsontext.Value) []byte {

@@ -18,6 +18,12 @@ func TestErrorTypes(t *testing.T) {
 		"a broken server":           {wire.Error{Status: 502, Code: "502"}, "api_error"},
 		"no status":                 {wire.Error{}, "api_error"},
 		"a timeout":                 {wire.Error{Status: 504}, "timeout_error"},
+		"an operator's key":         {wire.Error{Status: 502, Code: "authentication_error"}, "api_error"},
+		"an operator's rights":      {wire.Error{Status: 502, Code: "permission_error"}, "api_error"},
+		"an operator's account":     {wire.Error{Status: 502, Code: "billing_error"}, "api_error"},
+		"an operator's, in a 400":   {wire.Error{Status: 502, Code: "invalid_request_error"}, "api_error"},
+		"blame without a status":    {wire.Error{Code: "invalid_request_error"}, "api_error"},
+		"a provider's own blame":    {wire.Error{Status: 404, Code: "not_found_error"}, "not_found_error"},
 		"a refusal":                 {wire.Error{Status: 422, Code: "1000"}, "invalid_request_error"},
 	} {
 		if got := errorType(tt.e); got != tt.want {
