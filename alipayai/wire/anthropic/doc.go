@@ -10,7 +10,8 @@
 //	model                  the upstream's name for it
 //	system, developer      system, in their order, wherever in the conversation they stood
 //	user, assistant        turns; neighbours of one role are one turn. Where the assistant begins, a user's "." goes before,
-//	                       which is named "messages.role"; white space that ends an assistant's last turn is cut
+//	                       which is named "messages.role", as is that system messages alone are the user's words; white
+//	                       space that ends an assistant's last turn is cut
 //	tool                   a tool_result, those of one round in one user turn
 //	image_url              a base64 source for a data: URL, a url source for https; not http, which is not fetched
 //	file                   a document: a PDF, or a text, in base64

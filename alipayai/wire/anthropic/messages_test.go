@@ -34,14 +34,17 @@ func TestMessages(t *testing.T) {
 		system, want string // the blocks; the turns
 		left         string
 	}{
-		"string":               {hi, "", hello, ""},
-		"parts":                {user(text("a") + `,` + text(`\u65e5\n`)), "", turn("user", text("a"), text(`\u65e5\n`)), ""},
-		"content before role":  {`{"content":"hi","role":"user"}`, "", hello, ""},
-		"system":               {`{"role":"system","content":"s"},` + hi, text("s"), hello, ""},
-		"developer":            {`{"role":"developer","content":[` + text("a") + `,` + text("b") + `]},` + hi, text("a") + `,` + text("b"), hello, ""},
-		"system in between":    {hi + `,{"role":"system","content":"s"},` + hi + `,{"role":"developer","content":"d"}`, text("s") + `,` + text("d"), turn("user", text("hi"), text("hi")), ""},
-		"merged turns":         {hi + `,` + hi + `,{"role":"assistant","content":"a"},{"role":"assistant","content":"b"},` + hi, "", turn("user", text("hi"), text("hi")) + `,` + turn("assistant", text("a"), text("b")) + `,` + hello, ""},
-		"assistant first":      {`{"role":"assistant","content":"a"},` + hi, "", turn("user", text(".")) + `,` + turn("assistant", text("a")) + `,` + hello, "messages.role"},
+		"string":              {hi, "", hello, ""},
+		"parts":               {user(text("a") + `,` + text(`\u65e5\n`)), "", turn("user", text("a"), text(`\u65e5\n`)), ""},
+		"content before role": {`{"content":"hi","role":"user"}`, "", hello, ""},
+		"system":              {`{"role":"system","content":"s"},` + hi, text("s"), hello, ""},
+		"developer":           {`{"role":"developer","content":[` + text("a") + `,` + text("b") + `]},` + hi, text("a") + `,` + text("b"), hello, ""},
+		"system in between":   {hi + `,{"role":"system","content":"s"},` + hi + `,{"role":"developer","content":"d"}`, text("s") + `,` + text("d"), turn("user", text("hi"), text("hi")), ""},
+		"merged turns":        {hi + `,` + hi + `,{"role":"assistant","content":"a"},{"role":"assistant","content":"b"},` + hi, "", turn("user", text("hi"), text("hi")) + `,` + turn("assistant", text("a"), text("b")) + `,` + hello, ""},
+		"assistant first":     {`{"role":"assistant","content":"a"},` + hi, "", turn("user", text(".")) + `,` + turn("assistant", text("a")) + `,` + hello, "messages.role"},
+		// https://github.com/grafana/grafana-llm-app/issues/625
+		"system alone":         {`{"role":"system","content":"s"},{"role":"developer","content":"d"}`, "", turn("user", text("s"), text("d")), "messages.role"},
+		"system, nothing said": {`{"role":"system","content":"s"},{"role":"user","content":""}`, "", turn("user", text("s")), "messages.role"},
 		"empty words first":    {`{"role":"assistant","content":""},` + hi, "", hello, ""},
 		"assistant last":       {hi + `,{"role":"assistant","content":"a  b \n\t"}`, "", hello + `,` + turn("assistant", text("a  b")), ""},
 		"assistant not last":   {hi + `,{"role":"assistant","content":"a "},` + hi, "", hello + `,` + turn("assistant", text("a ")) + `,` + hello, ""},

@@ -29,6 +29,13 @@ func (f *Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 	if err := translate.Members(ask.Body, r.field); err != nil {
 		return wire.Encoded{}, translate.RequestError(err)
 	}
+	if r.turns.role == "" && len(r.system) > 0 {
+		// OpenAI's API takes instructions alone, and this one wants a user's turn: https://github.com/grafana/grafana-llm-app/issues/625,
+		// https://github.com/BerriAI/litellm/pull/3019. There are no other words.
+		r.turns.add("user", r.system)
+		r.system = nil
+		r.left.LeaveOut("messages.role")
+	}
 	if r.turns.role == "" {
 		return wire.Encoded{}, translate.Invalid("messages", "a message of role user or assistant that has content")
 	}

@@ -184,7 +184,7 @@ func TestRequestErrors(t *testing.T) {
 	}
 	const arguments, url = "messages[1].tool_calls[1].function.arguments", "messages[0].content[1].image_url.url"
 	tests := map[string]struct{ fields, code, param string }{
-		"no turns":                   {`"messages":[{"role":"system","content":"` + secret + `"}]`, wire.CodeInvalidValue, "messages"},
+		"no turns":                   {`"messages":[{"role":"system","content":""}]`, wire.CodeInvalidValue, "messages"},
 		"empty turns":                {`"messages":[{"role":"user","content":""},{"role":"assistant","content":null}]`, wire.CodeInvalidValue, "messages"},
 		"message that is none":       {`"messages":["` + secret + `"]`, wire.CodeInvalidType, "messages[0]"},
 		"no role":                    {`"messages":[{"content":"hi"}]`, wire.CodeMissingParameter, "messages[0].role"},
