@@ -39,6 +39,9 @@ type Request struct {
 	// Thinking is how the model is to think, where the client's form says it: vendors of OpenAI's form have words of their own
 	// for it. It is no part of Body.
 	Thinking Thinking
+	// CacheKey is the client's name for prompts that begin alike, as written, by which a vendor sends them to where its cache has them;
+	// nil for none. It is no part of Body.
+	CacheKey jsontext.Value
 
 	modelStart, modelEnd int            // the model's value in Body, with its quotes
 	user                 jsontext.Value // that of "user", a part of Body

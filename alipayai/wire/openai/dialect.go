@@ -78,6 +78,8 @@ type Dialect struct {
 	Reasoning bool
 	// Thinking gives the member, as written, by which the vendor is asked to think, or not to; nil where it has none.
 	Thinking func(wire.Thinking) string
+	// CacheKey says that prompt_cache_key is taken.
+	CacheKey bool
 	// StreamedThinking says that enable_thinking goes with streams only.
 	StreamedThinking bool
 	// Signature is the JSON of a member that the first tool call of an answer must have, where it has none of that name:

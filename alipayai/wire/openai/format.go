@@ -40,6 +40,11 @@ func (f Format) EncodeRequest(ask wire.Ask) (wire.Encoded, error) {
 	if thinks {
 		ask.Request = ask.WithMember(f.Dialect.Thinking(ask.Thinking))
 	}
+	if f.Dialect != nil && f.Dialect.CacheKey && ask.CacheKey != nil {
+		// Without it a long conversation is sent now here, now there, and finds its cache by chance:
+		// https://github.com/diegosouzapw/OmniRoute/issues/517, https://github.com/juspay/neurolink/pull/1766.
+		ask.Request = ask.WithMember(`"prompt_cache_key":` + string(ask.CacheKey))
+	}
 	if ask.CountUsage {
 		ask.Request = ask.WithUsage()
 	}

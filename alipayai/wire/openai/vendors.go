@@ -22,7 +22,7 @@ var objectSchema = translate.ObjectSchema{Without: []string{"anyOf", "oneOf", "a
 func openAI() *Dialect {
 	return &Dialect{
 		// "Image URLs are only allowed for messages with role 'user'": https://github.com/QwenLM/qwen-code/issues/3616.
-		Name: "openai", Parts: parts, Files: pdfFiles, CallID: atMost40, Fields: openAIFields, Schema: &objectSchema, Pattern: isPortable, ToolTexts: true, ToolName: &plainName, JSONWord: true, Models: openAIModels(),
+		Name: "openai", Parts: parts, Files: pdfFiles, CallID: atMost40, Fields: openAIFields, Schema: &objectSchema, Pattern: isPortable, ToolTexts: true, ToolName: &plainName, JSONWord: true, CacheKey: true, Models: openAIModels(),
 		Foreign: []string{"reasoning_content", "reasoning", "reasoning_details", "prefix", "tool_calls.extra_content"},
 		Rules: without(nil, map[string]Rule{
 			"max_tokens": {Rename: "max_completion_tokens"}, // which all take, and those that reason alone
@@ -48,7 +48,7 @@ var googleFields = []string{
 func mistral() *Dialect {
 	return &Dialect{
 		Name: "mistral", CallID: nineCharacters, Arguments: true, SystemFirst: true, NoEmpty: true, Answered: true, Prefix: true,
-		NoNulls: true, Functions: true, NoFunctions: true, ToolName: &plainName,
+		NoNulls: true, Functions: true, NoFunctions: true, ToolName: &plainName, CacheKey: true,
 		Fields: []string{
 			"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stop", "random_seed", "metadata", "response_format",
 			"tools", "tool_choice", "presence_penalty", "frequency_penalty", "n", "prediction", "parallel_tool_calls", "prompt_mode",

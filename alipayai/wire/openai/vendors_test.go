@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // TestEditsOfVendors has what vendors refuse of a request that OpenAI, or another of them, takes.
@@ -118,5 +120,23 @@ func TestEditsOfVendors(t *testing.T) {
 				t.Errorf("%v\n got %s %v\nwant %s %s", err, got.Body, got.Unsupported, want, tt.left)
 			}
 		})
+	}
+}
+
+// A client's name for prompts that begin alike goes to those who know it, whoever has chosen the provider.
+func TestCacheKeys(t *testing.T) {
+	taken := []string{"mistral", "openai"}
+	for _, name := range DialectNames() {
+		for _, byGateway := range []bool{true, false} {
+			a := ask(t, `{"model":"m","messages":[{"role":"user","content":"q"}],"stream":true}`)
+			a.CacheKey, a.ByGateway, a.CountUsage = jsontext.Value(`"k\u0041"`), byGateway, true
+			got, err := Format{Dialect: dialect(t, name)}.EncodeRequest(a)
+			if err != nil || !jsontext.Value(got.Body).IsValid() {
+				t.Fatalf("%s: %s, %v", name, got.Body, err)
+			}
+			if has := strings.Contains(string(got.Body), `"prompt_cache_key":"k\u0041"`); has != slices.Contains(taken, name) || len(got.Unsupported) > 0 && has {
+				t.Errorf("%s, by the gateway %t: %s, without %q", name, byGateway, got.Body, got.Unsupported)
+			}
+		}
 	}
 }

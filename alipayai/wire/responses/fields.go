@@ -21,6 +21,8 @@ type client struct {
 	moreTools           []jsontext.Value // of additional_tools
 	serial              bool             // parallel_tool_calls is false
 
+	cacheKey jsontext.Value
+
 	offered offered
 	// hosted says that a tool is offered that the provider runs, and that may act.
 	hosted bool
@@ -41,7 +43,10 @@ func (r *ClientRequest) field(name string, v jsontext.Value) (err error) {
 	}
 	c.echo.keep(name, v)
 	switch name {
-	case "model", "prompt_cache_key", "safety_identifier", "service_tier":
+	case "model", "safety_identifier", "service_tier":
+		return translate.IsString(name, v)
+	case "prompt_cache_key":
+		c.cacheKey = v
 		return translate.IsString(name, v)
 	case "input":
 		c.input = v

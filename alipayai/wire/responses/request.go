@@ -194,7 +194,7 @@ func (r *ClientRequest) build(open bool) (err error) {
 	if r.Canonical, err = conversation.request(); err != nil {
 		return err
 	}
-	r.Canonical.HostedTools = c.hosted
+	r.Canonical.HostedTools, r.Canonical.CacheKey = c.hosted, c.cacheKey
 	r.Unsupported = c.left.Names()
 	return nil
 }
