@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -131,8 +132,9 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 	case "system":
 		c.system, err = c.systemText("system", "system", v)
 	case "max_tokens":
-		_, err = translate.Count(name, v, 1)
-		c.chat.MaxTokens = v
+		var most int64
+		most, err = translate.Count(name, v, 1)
+		c.chat.MaxTokens = strconv.AppendInt(nil, most, 10)
 	case "stream":
 		c.chat.Stream, err = translate.Boolean(name, v)
 	case "temperature", "top_p":

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,8 +62,9 @@ func (r *ClientRequest) field(name string, v jsontext.Value) (err error) {
 	case "previous_response_id":
 		r.Previous, err = translate.String(name, v)
 	case "max_output_tokens":
-		_, err = translate.Count(name, v, 1)
-		c.chat.MaxTokens = v
+		var most int64
+		most, err = translate.Count(name, v, 1)
+		c.chat.MaxTokens = strconv.AppendInt(nil, most, 10)
 	case "temperature":
 		_, err = translate.Number(name, v, 0, 2)
 		c.chat.Member(name, v)

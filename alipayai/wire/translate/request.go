@@ -3,6 +3,7 @@ package translate
 import (
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,17 +135,28 @@ func Number(path string, v jsontext.Value, least, most float64) (float64, error)
 	return f, nil
 }
 
-// Count reads the whole number that stands at path and is not below least.
+// Count reads the whole number that stands at path and is not below least. It may be written as 4096.0, as programs do whose numbers
+// are floating (https://json-schema.org/draft/2020-12/json-schema-validation, section 6.1.1), which vendors' own readers take.
 func Count(path string, v jsontext.Value, least int64) (int64, error) {
 	if v.Kind() != '0' {
 		return 0, WrongType(path, "a whole number")
 	}
 	n, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil {
+		var f float64
+		if f, err = strconv.ParseFloat(string(v), 64); f != math.Trunc(f) || math.Abs(f) > maxExact {
+			err = strconv.ErrRange
+		}
+		n = int64(f)
+	}
 	if err != nil || n < least {
 		return 0, Invalid(path, "a whole number from "+strconv.FormatInt(least, 10))
 	}
 	return n, nil
 }
+
+// maxExact is the most up to which a float64 has all whole numbers.
+const maxExact = 1 << 53
 
 // MaxNames bounds how many names are given of what was left out; "..." stands for the others.
 const MaxNames = 32
