@@ -16,7 +16,7 @@ type Provider struct {
 	// The kind of upstream, which sets the address, the paths and the way of
 	// signing: `alipay`, `openapi-v3`, `openapi-v2`, `global`, `sandbox` (the
 	// simulator, with built-in demo keys, on loopback only), `sandbox_anthropic` (the same of Anthropic's API), or one of the
-	// presets `own`, `ant_ling`, `openai`, `anthropic`, `nextbuilder`, `deepseek`, `mistral`, `qwen`,
+	// presets `own`, `ant_ling`, `openai`, `anthropic`, `nextbuilder`, `deepseek`, `mistral`, `moonshot`, `qwen`,
 	// `glm`, `google`, `openrouter`, `tokenmix`, `litellm`, `portkey`, `vllm`, `ollama`. Required.
 	Profile string `json:"profile,omitempty"`
 
@@ -136,7 +136,7 @@ type Provider struct {
 	Codes []CodeRule `json:"codes,omitempty"`
 
 	// How the upstream takes OpenAI's format: `alipay`, `deepseek`, `glm`, `google`, `legacy`,
-	// `mistral`, `openai`, `qwen`, or `none` for requests as they come. Its rules
+	// `mistral`, `moonshot`, `openai`, `qwen`, or `none` for requests as they come. Its rules
 	// are applied where the gateway chose the upstream or the model, as in a
 	// fallback. Default: the profile's, which for gateways is `none`
 	Dialect string `json:"dialect,omitempty"`

@@ -32,7 +32,7 @@ type Chunk struct {
 	Usage   wire.Usage
 
 	older *CallPiece // what function_call has, which some servers write beside tool_calls
-	// parted is the text of reasoning_details, and details what chunks before have told of them.
+	// parted is the text of reasoning_details, and details what they were in the chunks before.
 	parted  jsontext.Value
 	details details
 }
