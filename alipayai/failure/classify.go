@@ -32,23 +32,24 @@ type verdict struct {
 // as OpenRouter, vLLM and LiteLLM send it, the types that are known, and the
 // HTTP status. What Alipay says to be unknown is nothing to be repeated, by whichever of these.
 func Classify(status int, f *wire.Failure, rules []Rule) (code string, class Class) {
-	v := judge(status, f, rules)
+	v := judge(status, f, rules, 0)
 	return v.code, v.class
 }
 
 // ClassOf says what an answer with this HTTP status means that failed with
 // this bare code; the code decides first, the status where it is unknown.
 func ClassOf(status int, code string) Class {
-	return judge(status, &wire.Failure{Code: code}, nil).class
+	return judge(status, &wire.Failure{Code: code}, nil, 0).class
 }
 
-func judge(status int, f *wire.Failure, rules []Rule) verdict {
+// judge is the verdict on a failure; wait is how long its header fields say to wait, or 0.
+func judge(status int, f *wire.Failure, rules []Rule, wait time.Duration) verdict {
 	v := verdict{code: f.BareCode()}
 	sent := f.Code
 	if v.code == "" {
 		v.code, sent = f.Type, f.Type // OpenAI-like servers often send a type alone
 	}
-	v.class, v.status = decide(status, v.code, f)
+	v.class, v.status = decide(status, v.code, f, wait)
 	_, known := classes[v.code]
 	v.timedOut = !known && (isTimeoutStatus(v.status) || namesTimeout(v.code) || namesTimeout(f.Type) ||
 		v.status >= http.StatusInternalServerError && namesTimeout(f.Message))
@@ -60,7 +61,7 @@ func judge(status int, f *wire.Failure, rules []Rule) verdict {
 		if rule.matches(status, f.Message, v.code, sent) {
 			v.hold = rule.Hold
 			if v.class = rule.Class; v.class == byStatus {
-				v.class, v.status = decide(status, "", f)
+				v.class, v.status = decide(status, "", f, wait)
 			} else {
 				ruled = true
 			}
@@ -118,7 +119,7 @@ func refusesAccount(status int, code string, f *wire.Failure) bool {
 }
 
 // decide is judge without the rules.
-func decide(status int, code string, f *wire.Failure) (class Class, means int) {
+func decide(status int, code string, f *wire.Failure, wait time.Duration) (class Class, means int) {
 	class, means = decideByWord(status, code, f)
 	if _, known := kindOf(code); f.Status == wire.StatusUnknown && (class == Retry || class == Fail && !known && !credentialCodes[code]) {
 		// It may have executed, and is neither repeated nor free: as UNKNOWN_EXCEPTION, which is this status's own code.
@@ -130,7 +131,7 @@ func decide(status int, code string, f *wire.Failure) (class Class, means int) {
 	if class != Fail && class != Retry && class != Throttle && class != RefreshToken {
 		return class, means
 	}
-	said := phrased(means, f.Message)
+	said := phrased(means, f.Message, wait)
 	switch {
 	case said == AccountExhausted:
 		return said, means // be it a key, a permission, an overload or a limit by its code
@@ -270,7 +271,7 @@ func refusesCredentials(class Class, code string) bool {
 // statusOf is the status that a client sees of a failure that arrived with this
 // upstream status: the true one, also where the upstream said 200.
 func statusOf(upstream int, class Class, code string) int {
-	v := judge(upstream, &wire.Failure{Code: code}, nil)
+	v := judge(upstream, &wire.Failure{Code: code}, nil, 0)
 	v.class = class
 	return v.shown(upstream)
 }

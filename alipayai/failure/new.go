@@ -129,11 +129,12 @@ func OfTransport(client, attempt context.Context, err error, sent bool) *Failure
 // come before what the gateway takes codes for by itself; translated says that
 // the request was put into another form than the client's.
 func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule, translated bool, now time.Time) *Failure {
-	v := judge(status, reported, rules)
+	wait := cmp.Or(RetryAfter(h, now), min(reported.RetryAfter, maxRetryAfter))
+	v := judge(status, reported, rules, wait)
 	f := &Failure{Class: v.class, FromUpstream: true, Sent: true, timedOut: v.timedOut}
 	f.Status = v.shown(status)
 	f.Code, f.Message, f.Param = v.code, withoutOwner(reported.Message), reported.Param
-	f.RetryAfter = cmp.Or(RetryAfter(h, now), min(reported.RetryAfter, maxRetryAfter))
+	f.RetryAfter = wait
 	if f.RetryAfter == 0 && (status == http.StatusTooManyRequests || v.class == Throttle) {
 		f.RetryAfter = cmp.Or(resetAfter(h, now), until(reported.ResetAt, now), saidWait(reported.Message))
 		if f.RetryAfter == 0 && limitedByDay(reported.Message) {

@@ -1,20 +1,23 @@
 package failure
 
 import (
+	"cmp"
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 )
 
-// phrased is what a message under this status says by one of the phrases; empty for nothing.
-func phrased(status int, message string) Class {
+// phrased is what a message under this status says by one of the phrases; empty for nothing. wait is how long it is said to wait
+// elsewhere than in the message, or 0.
+func phrased(status int, message string, wait time.Duration) Class {
 	message = strings.ToLower(message)
 	for phrase, class := range phrases {
 		if strings.Contains(message, phrase) {
 			return class
 		}
 	}
-	if isExhausted(status, message) {
+	if isExhausted(status, message, wait) {
 		return AccountExhausted
 	}
 	return ""
@@ -84,8 +87,11 @@ var (
 )
 
 // isExhausted reports whether a message says that an account has nothing left. Only statuses of who asks count, and not those of
-// what is asked: a refusal of a request quotes it.
-func isExhausted(status int, message string) bool {
+// what is asked: a refusal of a request quotes it. What comes back within a minute is not used up.
+func isExhausted(status int, message string, wait time.Duration) bool {
+	if wait = cmp.Or(wait, saidWait(message)); 0 < wait && wait < maxRetryAfter {
+		return false
+	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusPreconditionFailed, http.StatusTooManyRequests:
 		return spentWords.MatchString(message) && !rateWords.MatchString(message)

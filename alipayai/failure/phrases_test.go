@@ -31,6 +31,37 @@ func TestWhoseWordsTheyAre(t *testing.T) {
 	}
 }
 
+// What is worded as used up and comes back within a minute is a throttle, whoever says when; a wait of a minute may be a longer one.
+func TestWhatComesBackSoonIsNotUsedUp(t *testing.T) {
+	const words = "You have reached your usage limit."
+	for name, c := range map[string]struct {
+		header  http.Header
+		message string
+		soon    bool
+	}{
+		"no wait":                   {nil, words, false},
+		"Retry-After":               {http.Header{"Retry-After": {"5"}}, words, true},
+		"Retry-After, a day":        {http.Header{"Retry-After": {"86400"}}, words, false},
+		"Retry-After-Ms":            {http.Header{"Retry-After-Ms": {"1500"}}, words, true},
+		"the message":               {nil, words + " Please try again in 20s.", true},
+		"the message, hours":        {nil, words + " Please try again in 3h20m.", false},
+		"Retry-After first, a day":  {http.Header{"Retry-After": {"86400"}}, words + " Please try again in 20s.", false},
+		"a code that says it, soon": {http.Header{"Retry-After": {"5"}}, "insufficient balance", false},
+	} {
+		reported := wire.Failure{Message: c.message}
+		if name == "a code that says it, soon" {
+			reported.Code = "insufficient_quota"
+		}
+		want := failure.AccountExhausted
+		if c.soon {
+			want = failure.Throttle
+		}
+		if f := failure.OfUpstream(http.StatusTooManyRequests, c.header, &reported, nil, false, time.Unix(0, 0)); f.Class != want {
+			t.Errorf("%s: %s, want %s", name, f.Class, want)
+		}
+	}
+}
+
 // A refusal of the account's own settings, its address or its plan is another provider's chance, and no client's business.
 func TestRefusalsOfTheAccount(t *testing.T) {
 	for name, c := range map[string]struct {
