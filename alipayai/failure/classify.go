@@ -77,45 +77,11 @@ func judge(status int, f *wire.Failure, rules []Rule, wait time.Duration) verdic
 			v.code = f.Type
 		case strings.Contains(strings.ToLower(f.Message), googlePlace):
 			v.code = codePlace
-		case refusesAccount(status, v.code, f):
+		case refusesAccount(status, v.code, f.Message):
 			v.code = codePermission
 		}
 	}
 	return v
-}
-
-// refusesAccount reports whether a refusal is of the gateway's account, its key or its address, by what is said without a code of
-// its own for that: by nothing at all, as what stands before an API answers in HTML
-// (https://github.com/alvinunreal/oh-my-opencode-slim/issues/511, https://github.com/AgnesAI-Labs/AgnesAI-Models/issues/119), or by
-// the words of one vendor.
-func refusesAccount(status int, code string, f *wire.Failure) bool {
-	message := strings.ToLower(f.Message)
-	if status == http.StatusProxyAuthRequired { // of a proxy on the gateway's own way out
-		return true
-	}
-	if strings.Contains(message, "virtual network/firewall rules") || // Azure's, of an address that the operator has not let in
-		// OpenRouter's, of the account's settings: https://github.com/ShamanicArts/Flow.Launcher.Plugin.AI-Assistant/issues/2,
-		// https://github.com/truefoundry/models/pull/826.
-		strings.HasPrefix(message, "no endpoints found matching your data policy") ||
-		strings.Contains(message, "no endpoints available matching your guardrail") ||
-		status == http.StatusForbidden && strings.Contains(message, "requires a subscription") { // Ollama's, of its larger models
-		return true
-	}
-	if status == http.StatusForbidden {
-		switch message {
-		case "", "forbidden", "403 forbidden", "the provider answered forbidden": // which is what the gateway says of no words
-			if code == "" {
-				return true
-			}
-		case "request not allowed": // Anthropic's of a place: https://github.com/memovai/mimiclaw/issues/162
-			return true
-		}
-		if code == "model_not_found" { // OpenAI's "Project .. does not have access to model .."
-			return true
-		}
-	}
-	return strings.Contains(message, "organization must be verified") || // OpenAI's: https://github.com/continuedev/continue/issues/8209
-		strings.Contains(message, "organization has been disabled") // Anthropic's
 }
 
 // decide is judge without the rules.

@@ -105,3 +105,45 @@ func limitedByDay(message string) bool { return dayWords.MatchString(strings.ToL
 // tokenLimit is the part of DashScope's page of errors that a message refers to where its limit on tokens in a minute is meant,
 // in OpenAI's code and words for an empty account: https://github.com/can1357/oh-my-pi/issues/8496.
 const tokenLimit = "error-code#token-limit"
+
+// accountPhrases are what refusals of an account, its key or its address say, in lower case, with the status that they count
+// under; 0 for any.
+var accountPhrases = map[string]int{
+	// Azure's, of an address that the operator has not let in.
+	"virtual network/firewall rules": 0,
+	// OpenRouter's, of the account's settings: https://github.com/ShamanicArts/Flow.Launcher.Plugin.AI-Assistant/issues/2,
+	// https://github.com/truefoundry/models/pull/826.
+	"no endpoints found matching your data policy":   0,
+	"no endpoints available matching your guardrail": 0,
+	// OpenAI's: https://github.com/continuedev/continue/issues/8209.
+	"organization must be verified": 0,
+	// Anthropic's.
+	"organization has been disabled": 0,
+	// Ollama's, of its larger models.
+	"requires a subscription": http.StatusForbidden,
+}
+
+// refusesAccount reports whether a refusal is of the gateway's account, its key or its address, by what is said without a code of
+// its own for that: by one of the phrases, or by nothing at all, as what stands before an API answers in HTML
+// (https://github.com/alvinunreal/oh-my-opencode-slim/issues/511, https://github.com/AgnesAI-Labs/AgnesAI-Models/issues/119).
+func refusesAccount(status int, code, message string) bool {
+	message = strings.ToLower(message)
+	for phrase, under := range accountPhrases {
+		if strings.Contains(message, phrase) && (under == 0 || under == status) {
+			return true
+		}
+	}
+	switch {
+	case status == http.StatusProxyAuthRequired: // of a proxy on the gateway's own way out
+		return true
+	case status != http.StatusForbidden:
+		return false
+	case code == "model_not_found": // OpenAI's "Project .. does not have access to model .."
+		return true
+	}
+	switch message {
+	case "", "forbidden", "403 forbidden", "the provider answered forbidden": // which is what the gateway says of no words
+		return code == ""
+	}
+	return message == "request not allowed" // Anthropic's of a place: https://github.com/memovai/mimiclaw/issues/162
+}
