@@ -93,17 +93,24 @@ func (p *CallPlaces) begin(place int) (call int) {
 	return call
 }
 
-// another reports whether a piece at the call's place begins a call of its own. Who gives ids to some calls gives them to all.
+// another reports whether a piece at the call's place begins a call of its own. Who gives ids to some calls gives them to all, but
+// may give a name behind the id. Behind a whole object there is no more of the same call.
 func (c *placedCall) another(id, name, arguments string) bool {
-	switch {
-	case name == "":
+	if id != "" && id == c.id {
 		return false
+	}
+	more := strings.TrimSpace(arguments) != ""
+	switch {
 	case id != "" && c.id != "":
-		return id != c.id
-	case c.name == "", id != c.id:
+		return name != "" || more && c.end.reached()
+	case name == "", c.name == "":
+		return false
+	case c.end.reached() && name != c.name:
+		return true
+	case id != c.id:
 		return false
 	case c.end.reached():
-		return name != c.name || strings.TrimSpace(arguments) != ""
+		return more
 	}
 	return c.end.begun && name != c.name
 }

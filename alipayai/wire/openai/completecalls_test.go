@@ -113,6 +113,18 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}`, `{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"y"}}`},
 			[]string{`{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}`, `{"index":0,"type":"custom","custom":{"input":"y"}}`},
 		},
+		"an index twice, and a name that comes behind its id": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function"}`, `{"index":0,"function":{"name":"g","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"type":"function"}`, `{"id":"` + second + `","type":"function","index":1,"function":{"name":"g","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`},
+		},
+		"an index twice, and no name": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"arguments":"{\"y\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"arguments":"{\"y\":1}"}}`},
+		},
+		"another id behind the arguments": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"arguments":" "}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"type":"function","function":{"arguments":" "}}`},
+		},
 		"all there": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
 		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
 	} {
