@@ -40,7 +40,7 @@ type callCompleter struct {
 	id string // the answer's own, of which those of its calls are made
 	// choices are the calls of each choice.
 	choices map[string]*choiceCalls
-	// cut says that the choice that is completed was cut for its length.
+	// cut says that the choice that is completed was cut for its length, filtered or broken off.
 	cut bool
 }
 
@@ -207,7 +207,7 @@ func (e *edits) arguments(s span, streamed, cut bool) {
 	switch v := e.text(s); {
 	case v.Kind() == '{':
 		e.replace(s, quote(string(v)))
-	case v.Kind() == 'n' && streamed:
+	case v.Kind() == 'n' && (streamed || cut):
 		e.replace(s, []byte(`""`))
 	case v.Kind() == 'n', v.Kind() == '"' && !streamed && !cut && strings.TrimSpace(translate.Unquote(v)) == "":
 		e.replace(s, []byte(`"{}"`))

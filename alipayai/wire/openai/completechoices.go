@@ -39,7 +39,7 @@ type choiceCompleter struct {
 // CompleteAnswer gives a whole answer with what its choices lack, and their tool calls. id is one of the answer's own, and finish its
 // finish reason. chosen says that the request names the tool that is called.
 func CompleteAnswer(body []byte, id, finish string, chosen bool) []byte {
-	if !isForeign(finish) && !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
+	if !isForeign(finish) && !hasSeveral(body) && !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
 		return body
 	}
 	c := choiceCompleter{callCompleter: callCompleter{id: id}, chosen: chosen}
@@ -49,12 +49,15 @@ func CompleteAnswer(body []byte, id, finish string, chosen bool) []byte {
 // chunk gives a chunk of a stream with what its choices lack. Each chunk with a tool call has to be seen: a name may come in
 // parts, and again with each piece. begins says that a choice has not had a chunk before, and finish is the finish reason.
 func (c *choiceCompleter) chunk(data []byte, begins bool, finish string) []byte {
-	begins, ends := begins && c.hasTools, finish != "" && len(c.choices) > 0 || isForeign(finish)
+	begins, ends := begins && c.hasTools, finish != "" && (len(c.choices) > 0 || hasSeveral(data)) || isForeign(finish)
 	if !begins && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
 		return data
 	}
 	return c.complete(data, true)
 }
+
+// hasSeveral reports whether several choices have a finish reason, of which one is known.
+func hasSeveral(body []byte) bool { return bytes.Count(body, []byte(`"finish_reason"`)) > 1 }
 
 // hasDelta reports whether it is seen at a glance that a chunk has a delta, as in all but a few, which have one choice.
 func hasDelta(data []byte) bool {
@@ -101,7 +104,7 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 	}
 	begins := streamed && c.begins(number) && c.hasTools
 	said := translate.Unquote(e.text(finish))
-	c.cut = wire.FinishWord(said) == "length"
+	c.cut = wire.EndingOf(wire.FinishWord(said)) == wire.EndingCut
 	switch v := e.text(delta); {
 	case v.Kind() == '{':
 		c.message(e, delta, index, begins, streamed)

@@ -57,6 +57,7 @@ func TestCompletedChoices(t *testing.T) {
 		"an unknown word":                                             {{begun}, {calls}, {strings.Replace(stop, "stop", "abort", 1)}},
 		"no call":                                                     {{begun}, {stop}},
 		"a call without a name":                                       {{begun}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"null","arguments":"{}"}}]}}`}, {stop}},
+		"another vendor's, of another choice":                         {{begun + `,` + strings.Replace(begun, `"index":0`, `"index":1`, 1)}, {stop + `,` + strings.NewReplacer(`"index":0`, `"index":1`, "stop", "end_turn").Replace(stop), stop + `,` + strings.Replace(stop, `"index":0`, `"index":1`, 1)}},
 		// No arguments.
 		"https://github.com/openai/openai-agents-js/issues/664": {{begun}, {silent}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
 		"by another word":             {{begun}, {silent}, {stop, strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
@@ -131,15 +132,18 @@ func TestChosenToolEndsByStop(t *testing.T) {
 func TestCompletedMessages(t *testing.T) {
 	const called = `"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]`
 	for name, tt := range map[string]struct{ choices, want string }{
-		"no role":          {`{"index":0,"message":{"content":null,` + called + `},"finish_reason":"tool_calls"}`, `{"index":0,"message":{"role":"assistant","content":null,` + called + `},"finish_reason":"tool_calls"}`},
-		"an empty role":    {`{"index":0,"message":{"role":"",` + called + `},"finish_reason":"tool_calls"}`, `{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"tool_calls"}`},
-		"no role, no call": {`{"message":{"content":"x"},"finish_reason":"stop"}`, ""},
-		"stop with calls":  {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"stop"}`, `{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"tool_calls"}`},
-		"stop without":     {`{"index":0,"message":{"role":"assistant","tool_calls":[]},"finish_reason":"stop"}`, ""},
-		"cut":              {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"length"}`, ""},
-		"cut arguments":    {`{"index":0,"message":{"role":"assistant",` + strings.Replace(called, "{}", "", 1) + `},"finish_reason":"length"}`, ""},
-		"no message":       {`{"index":0,"finish_reason":"stop"}`, ""},
-		"a completion":     {`{"text":"x","finish_reason":"stop"}`, ""},
+		"no role":            {`{"index":0,"message":{"content":null,` + called + `},"finish_reason":"tool_calls"}`, `{"index":0,"message":{"role":"assistant","content":null,` + called + `},"finish_reason":"tool_calls"}`},
+		"an empty role":      {`{"index":0,"message":{"role":"",` + called + `},"finish_reason":"tool_calls"}`, `{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"tool_calls"}`},
+		"no role, no call":   {`{"message":{"content":"x"},"finish_reason":"stop"}`, ""},
+		"stop with calls":    {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"stop"}`, `{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"tool_calls"}`},
+		"stop without":       {`{"index":0,"message":{"role":"assistant","tool_calls":[]},"finish_reason":"stop"}`, ""},
+		"cut":                {`{"index":0,"message":{"role":"assistant",` + called + `},"finish_reason":"length"}`, ""},
+		"filtered arguments": {`{"index":0,"message":{"role":"assistant",` + strings.Replace(called, "{}", "", 1) + `},"finish_reason":"content_filter"}`, ""},
+		"cut, null":          {`{"index":0,"message":{"role":"assistant",` + strings.Replace(called, `"{}"`, "null", 1) + `},"finish_reason":"length"}`, `{"index":0,"message":{"role":"assistant",` + strings.Replace(called, "{}", "", 1) + `},"finish_reason":"length"}`},
+		"another vendor's word of another choice": {`{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"},{"index":1,"message":{"role":"assistant","content":"x"},"finish_reason":"end_turn"}`, `{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"},{"index":1,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}`},
+		"cut arguments": {`{"index":0,"message":{"role":"assistant",` + strings.Replace(called, "{}", "", 1) + `},"finish_reason":"length"}`, ""},
+		"no message":    {`{"index":0,"finish_reason":"stop"}`, ""},
+		"a completion":  {`{"text":"x","finish_reason":"stop"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.want == "" {
