@@ -49,9 +49,9 @@ func fileURLs(f translate.File) (part []byte, ok bool) {
 	return slices.Concat([]byte(`{"type":"file_url","file_url":{"url":`), quote(address), []byte(`}}`)), ok
 }
 
-// file gives the part of type file at a place as the dialect takes it; ok is false for one that it does not take. A text is one
-// everywhere: "To use text from a file in Chat Completions, read the file in your application and send its contents as a text
-// content part" (https://developers.openai.com/api/docs/guides/file-inputs).
+// file gives the part of type file at a place as the dialect takes it, nil for as it is; ok is false for one that it does not take. A
+// text is one everywhere: "To use text from a file in Chat Completions, read the file in your application and send its contents as a
+// text content part" (https://developers.openai.com/api/docs/guides/file-inputs).
 func (e *editor) file(part span) (as []byte, ok bool) {
 	var f translate.File
 	for _, m := range e.members(part) {
@@ -61,9 +61,6 @@ func (e *editor) file(part span) (as []byte, ok bool) {
 	}
 	if e.Files != nil {
 		if as, ok = e.Files(f); ok {
-			if as == nil {
-				as = e.text(part)
-			}
 			return as, true
 		}
 	}

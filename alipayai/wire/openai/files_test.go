@@ -64,6 +64,18 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// What a vendor has no member for is left out of a file as of other parts.
+func TestFilesOfOtherForms(t *testing.T) {
+	const marked = `{"type":"file","file":{"file_id":"file-1"},"cache_control":{"type":"ephemeral"}}`
+	message := func(part string) string { return talk(`{"role":"user","content":[` + part + `]}`) }
+	for _, name := range []string{"openai", "google", "legacy", "alipay"} {
+		got, err := Format{dialect(t, name)}.EncodeRequest(ask(t, message(marked)))
+		if want := message(`{"type":"file","file":{"file_id":"file-1"}}`); err != nil || string(got.Body) != want {
+			t.Errorf("%s gets %s (%v)", name, got.Body, err)
+		}
+	}
+}
+
 // What a tool shows is shown by the user in the same way.
 func TestFilesOfTools(t *testing.T) {
 	const pdf = `{"type":"file","file":{"file_data":"data:application/pdf;base64,JVBERi0x"}}`
@@ -71,9 +83,11 @@ func TestFilesOfTools(t *testing.T) {
 		return talk(user, calls("c"), `{"role":"tool","tool_call_id":"c","content":[{"type":"text","text":"a"},`+part+`]}`)
 	}
 	for name, tt := range map[string]struct{ part, want, left string }{
-		"a PDF":         {pdf, pdf, ""},
-		"a text":        {`{"type":"file","file":{"file_data":"data:text/plain;base64,aGk="}}`, `{"type":"text","text":"hi"}`, ""},
-		"at an address": {`{"type":"file","file":{"file_data":"https://x/a.pdf"}}`, `{"type":"text","text":"[file left out]"}`, "messages.content.file"},
+		"a PDF":          {pdf, pdf, ""},
+		"a text":         {`{"type":"file","file":{"file_data":"data:text/plain;base64,aGk="}}`, `{"type":"text","text":"hi"}`, ""},
+		"at an address":  {`{"type":"file","file":{"file_data":"https://x/a.pdf"}}`, `{"type":"text","text":"[file left out]"}`, "messages.content.file"},
+		"a marked PDF":   {strings.Replace(pdf, "}}", `},"cache_control":{"type":"ephemeral"}}`, 1), pdf, "messages.content.cache_control"},
+		"a marked image": {`{"cache_control":{"type":"ephemeral"},"type":"image_url","image_url":{"url":"https://x/a.png"}}`, `{"type":"image_url","image_url":{"url":"https://x/a.png"}}`, "messages.content.cache_control"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Format{dialect(t, "openai")}.EncodeRequest(ask(t, shown(tt.part)))

@@ -156,13 +156,16 @@ func (e *editor) content(v span) {
 	gone := make([]bool, len(parts))
 	for i, part := range parts {
 		typ := e.partType(part)
+		var as []byte
+		ok := typ == "" || slices.Contains(e.Parts, typ)
 		if typ == "file" && !e.answersOnly {
-			if as, ok := e.file(part); ok {
-				e.replace(part, as)
-				continue
-			}
-		} else if typ == "" || slices.Contains(e.Parts, typ) {
-			e.object("messages.content", e.members(part), e.Closed["messages.content:"+typ], none)
+			as, ok = e.file(part)
+		}
+		if as != nil {
+			e.replace(part, as)
+			continue
+		} else if ok {
+			e.part(part, typ)
 			continue
 		}
 		gone[i] = e.thought(typ)
@@ -179,6 +182,11 @@ func (e *editor) content(v span) {
 		return
 	}
 	e.remove(parts, func(i int) bool { return gone[i] })
+}
+
+// part edits a part of that type, which the dialect takes.
+func (e *editor) part(part span, typ string) {
+	e.object("messages.content", e.members(part), e.Closed["messages.content:"+typ], none)
 }
 
 // partType is the type of a part of content; "" where it has none.

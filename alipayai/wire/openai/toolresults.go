@@ -12,7 +12,7 @@ func (e *editor) toolTexts(content span) (others []span) {
 	gone := make([]bool, len(parts))
 	for i, part := range parts {
 		if typ := e.partType(part); typ == "" || typ == "text" {
-			e.object("messages.content", e.members(part), e.Closed["messages.content:"+typ], none)
+			e.part(part, typ)
 			continue
 		}
 		gone[i] = true
@@ -32,11 +32,15 @@ func (e *editor) show(call string, parts []span) {
 	e.shown = translate.Join(e.shown, slices.Concat([]byte(`{"type":"text","text":`), words, []byte(`}`)))
 	for _, part := range parts {
 		typ := e.partType(part)
-		as, ok := e.text(part), e.Parts == nil || slices.Contains(e.Parts, typ)
+		var as []byte
+		ok := e.Parts == nil || slices.Contains(e.Parts, typ)
 		if typ == "file" {
 			as, ok = e.file(part)
 		}
 		if ok {
+			if as == nil {
+				as = e.moved(part, typ)
+			}
 			e.shown = translate.Join(e.shown, as)
 			continue
 		}
@@ -46,6 +50,14 @@ func (e *editor) show(call string, parts []span) {
 		e.left["messages.content."+typ] = struct{}{}
 		e.shown = translate.Join(e.shown, slices.Concat([]byte(`{"type":"text","text":`), translate.LeftOut(typ), []byte(`}`)))
 	}
+}
+
+// moved gives a part of that type, which the dialect takes, with its edits, for another place.
+func (e *editor) moved(part span, typ string) []byte {
+	one := editor{Dialect: e.Dialect, ask: e.ask, model: e.model, left: e.left, edits: edits{body: e.text(part)}}
+	defer one.release()
+	one.part(span{0, len(one.body)}, typ)
+	return one.apply()
 }
 
 // followsTool reports whether a tool's result is the next of the messages that stay.
