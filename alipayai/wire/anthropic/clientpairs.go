@@ -1,8 +1,6 @@
 package anthropic
 
 import (
-	"slices"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -14,27 +12,46 @@ import (
 // preceding message with 'tool_calls'", https://github.com/agentforce314/clawcodex/pull/394). A client that was stopped, or has cut its
 // conversation, has others. What becomes of these is what becomes of them on the way to Anthropic's form: see turns.
 type pairs struct {
-	// awaited are the ids of calls of the model's last message that have no result yet, as written, and answered those that have one.
-	awaited  []string
+	// calls are the ids of the calls of the model's last turn, as written, awaited how many of each have no result yet, and answered
+	// those that have one.
+	calls    []string
+	awaited  map[string]int
 	answered map[string]bool
 	// held is what others say until all of them have one: chat completions want the results first.
 	held wire.Chat
 }
 
 // await notes a call of the model's.
-func (c *client) await(id jsontext.Value) { c.pairs.awaited = append(c.pairs.awaited, string(id)) }
+func (c *client) await(id jsontext.Value) {
+	if c.pairs.awaited == nil {
+		c.pairs.awaited = make(map[string]int)
+	}
+	c.pairs.calls = append(c.pairs.calls, string(id))
+	c.pairs.awaited[string(id)]++
+}
 
 // wanted takes note of the result of the call of that id, and reports whether the call waits for it.
 func (c *client) wanted(id jsontext.Value) bool {
-	i := slices.Index(c.pairs.awaited, string(id))
-	if i < 0 {
+	if !c.pairs.take(string(id)) {
 		return false
 	}
-	c.pairs.awaited = slices.Delete(c.pairs.awaited, i, i+1)
 	if c.pairs.answered == nil {
 		c.pairs.answered = make(map[string]bool)
 	}
 	c.pairs.answered[string(id)] = true
+	return true
+}
+
+// take takes a call of that id from those that wait, and reports whether there is one.
+func (p *pairs) take(id string) bool {
+	switch p.awaited[id] {
+	case 0:
+		return false
+	case 1:
+		delete(p.awaited, id)
+	default:
+		p.awaited[id]--
+	}
 	return true
 }
 
@@ -56,9 +73,11 @@ func (c *client) release() {
 
 // endTurn gives a result to each call that has none.
 func (c *client) endTurn() {
-	for _, id := range c.pairs.awaited {
-		c.chat.Message(`{"role":"tool","tool_call_id":`, []byte(id), `,"content":"Error: No result."}`)
+	for _, id := range c.pairs.calls {
+		if c.pairs.take(id) {
+			c.chat.Message(`{"role":"tool","tool_call_id":`, []byte(id), `,"content":"Error: No result."}`)
+		}
 	}
-	c.pairs.awaited = nil
+	c.pairs.calls, c.pairs.awaited = nil, nil // to clear a map takes as long as it has been large
 	c.release()
 }
