@@ -23,10 +23,10 @@ func set(names ...string) map[string]bool {
 }
 
 // FitPatterns gives a JSON schema with those regular expressions alone of which may says that the vendor takes them. Others move to the
-// description of what they limit, where the model reads them, as [ObjectSchema.Fit] moves words; properties that they name are left
-// out. A schema that is fine keeps its exact text. moved reports whether one is not.
+// description of what they limit, where the model reads them, as [ObjectSchema.Fit] moves words, with the not or if that they stand in;
+// properties that they name are left out. A schema that is fine keeps its exact text. moved reports whether one is not.
 func FitPatterns(schema jsontext.Value, may func(pattern string) bool) (fitted jsontext.Value, moved bool) {
-	if !bytes.Contains(schema, []byte(`attern`)) || !bytes.Contains(schema, []byte("(?")) && !bytes.Contains(schema, []byte(`\`)) {
+	if !bytes.Contains(schema, []byte(`attern`)) {
 		return schema, false // nor one that is spelt otherwise
 	}
 	p := patterns{may: may}
@@ -47,16 +47,26 @@ func (p *patterns) schema(v jsontext.Value) jsontext.Value {
 	var kept, refused []byte
 	var description jsontext.Value
 	changed := false
+	refuse := func(name string, v jsontext.Value) {
+		if refused != nil {
+			refused = append(refused, ", "...)
+		}
+		refused = append(append(refused, name+": "...), v...)
+	}
 	err := Generated(v, func(name string, v jsontext.Value) error {
 		switch {
 		case name == "description":
 			description = v
 			return nil
 		case name == "pattern" && v.Kind() == '"' && !p.may(Unquote(v)):
-			refused = append([]byte(`pattern: `), v...)
+			refuse(name, v)
 			return nil
 		}
 		inner := p.member(name, v)
+		if (name == "not" || name == "if") && !bytes.Equal(inner, v) { // without it they would speak of all there is
+			refuse(name, v)
+			return nil
+		}
 		changed = changed || !bytes.Equal(inner, v)
 		kept = Join(kept, append(append(Quote(nil, name), ':'), inner...))
 		return nil

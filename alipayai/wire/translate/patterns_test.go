@@ -20,11 +20,17 @@ func TestFitPatterns(t *testing.T) {
 		"of each item":                 {`{"items":[{"pattern":"(?bad"},true]}`, `{"items":[{"description":"{pattern: \"(?bad\"}"},true]}`},
 		"of one of several":            {`{"anyOf":[{"type":"null"},{"pattern":"(?bad"}]}`, `{"anyOf":[{"type":"null"},{"description":"{pattern: \"(?bad\"}"}]}`},
 		"of names":                     {`{"propertyNames":{"pattern":"(?bad"}}`, `{"propertyNames":{"description":"{pattern: \"(?bad\"}"}}`},
-		"of a definition":              {`{"$defs":{"d":{"not":{"pattern":"(?bad"}}}}`, `{"$defs":{"d":{"not":{"description":"{pattern: \"(?bad\"}"}}}}`},
-		"names by one":                 {`{"patternProperties":{"(?bad":{},"b":{"pattern":"(?bad"}}}`, `{"patternProperties":{"b":{"description":"{pattern: \"(?bad\"}"}}}`},
-		"in what is no schema":         {`{"default":{"pattern":"(?bad"},"enum":[{"pattern":"(?bad"}],"examples":[{"pattern":"(?bad"}],"x-y":{"pattern":"(?bad"}}`, ""},
-		"no text":                      {`{"pattern":{"(?bad":1},"items":{"pattern":7}}`, ""},
-		"no object":                    {`["pattern(?bad"]`, ""},
+		"of a definition":              {`{"$defs":{"d":{"contains":{"pattern":"(?bad"}}}}`, `{"$defs":{"d":{"contains":{"description":"{pattern: \"(?bad\"}"}}}}`},
+		// Without it, nothing would be allowed.
+		"of what may not be":         {`{"type":"string","not":{"pattern":"(?bad"}}`, `{"type":"string","description":"{not: {\"pattern\":\"(?bad\"}}"}`},
+		"of a condition":             {`{"if":{"properties":{"a":{"pattern":"(?bad"}}},"then":{"required":["b"]},"pattern":"(?bad"}`, `{"then":{"required":["b"]},"description":"{if: {\"properties\":{\"a\":{\"pattern\":\"(?bad\"}}}, pattern: \"(?bad\"}"}`},
+		"deep in what may not be":    {`{"not":{"anyOf":[{"not":{"pattern":"(?bad"}}]}}`, `{"description":"{not: {\"anyOf\":[{\"not\":{\"pattern\":\"(?bad\"}}]}}"}`},
+		"a fine one that may not be": {`{"not":{"pattern":"\\d"}}`, ""},
+		"an odd class":               {`{"pattern":"[^bad]"}`, `{"description":"{pattern: \"[^bad]\"}"}`},
+		"names by one":               {`{"patternProperties":{"(?bad":{},"b":{"pattern":"(?bad"}}}`, `{"patternProperties":{"b":{"description":"{pattern: \"(?bad\"}"}}}`},
+		"in what is no schema":       {`{"default":{"pattern":"(?bad"},"enum":[{"pattern":"(?bad"}],"examples":[{"pattern":"(?bad"}],"x-y":{"pattern":"(?bad"}}`, ""},
+		"no text":                    {`{"pattern":{"(?bad":1},"items":{"pattern":7}}`, ""},
+		"no object":                  {`["pattern(?bad"]`, ""},
 	} {
 		got, moved := FitPatterns(jsontext.Value(tt.schema), func(pattern string) bool { return !strings.Contains(pattern, "bad") })
 		want := tt.want
