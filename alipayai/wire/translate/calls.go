@@ -25,7 +25,13 @@ type Calls struct {
 	open   int // the call that is being written, or would be next
 	waits  int // how much waits, in bytes
 	out    []Piece
-	later  [][]byte // chunks whose texts wait for a call's end
+	later  []laterChunk
+}
+
+// laterChunk is a chunk whose text waits for a call's end, and what those before it have told.
+type laterChunk struct {
+	data   []byte
+	before details
 }
 
 // streamedCall is a call of a stream.
@@ -61,7 +67,7 @@ func (c *Calls) Put(chunk *Chunk, data []byte, say func(*Chunk), call func(*Piec
 	switch {
 	case !chunk.Says():
 	case c.unfinished():
-		c.later = append(c.later, bytes.Clone(data))
+		c.later = append(c.later, laterChunk{bytes.Clone(data), chunk.before})
 		if err := c.wait(len(data)); err != nil {
 			return err
 		}
@@ -94,10 +100,10 @@ func (c *Calls) End(say func(*Chunk), call func(*Piece)) {
 func (c *Calls) sayLater(say func(*Chunk), call func(*Piece)) {
 	later := c.later
 	c.later = nil
-	for _, data := range later {
-		c.waits -= len(data)
-		var chunk Chunk
-		_ = chunk.Read(data) // which has been read before
+	for _, one := range later {
+		c.waits -= len(one.data)
+		chunk := Chunk{details: one.before}
+		_ = chunk.Read(one.data) // which has been read before
 		c.leave(call)
 		say(&chunk)
 	}

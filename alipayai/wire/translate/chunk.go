@@ -32,9 +32,9 @@ type Chunk struct {
 	Usage   wire.Usage
 
 	older *CallPiece // what function_call has, which some servers write beside tool_calls
-	// parted is the text of reasoning_details, and details what they were in the chunks before.
-	parted  jsontext.Value
-	details details
+	// parted is the text of reasoning_details, details what they are in the chunks so far, and before what they were in those before this one.
+	parted          jsontext.Value
+	details, before details
 }
 
 // CallPiece is a piece of a tool call.
@@ -75,7 +75,7 @@ func (c *Chunk) ReadWhole(data []byte) error {
 // Read reads a chunk or an answer. The first choice counts, since no other was asked for: see another. The chunks of a stream are
 // to be read with the same Chunk.
 func (c *Chunk) Read(data []byte) error {
-	*c = Chunk{Calls: c.Calls[:0], details: c.details}
+	*c = Chunk{Calls: c.Calls[:0], details: c.details, before: c.details}
 	dec := Decode(data)
 	defer dec.Close()
 	if dec.PeekKind() != '{' {

@@ -44,3 +44,30 @@ func TestReasoningDetails(t *testing.T) {
 		})
 	}
 }
+
+// So it is where a text with it waits for the end of a call.
+func TestReasoningDetailsBesideCalls(t *testing.T) {
+	const so = `"reasoning_details":[{"text":"Let me see`
+	for name, later := range map[string]string{"all there is so far": so + ` the tea"}]`, "what is new": `"reasoning_details":[{"text":" the tea"}]`} {
+		t.Run(name, func(t *testing.T) {
+			var chunk Chunk
+			var calls Calls
+			var got strings.Builder
+			for _, delta := range []string{
+				so + `"}]`, `"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"x\":"}}]`, `"content":"t",` + later,
+				`"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]`,
+			} {
+				data := []byte(`{"choices":[{"index":0,"delta":{` + delta + `}}]}`)
+				if err := chunk.Read(data); err != nil {
+					t.Fatal(err)
+				}
+				if err := calls.Put(&chunk, data, func(c *Chunk) { got.Write(Characters(c.Reasoning)) }, func(*Piece) {}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want := "Let me see the tea"; got.String() != want {
+				t.Errorf("%q, want %q", got.String(), want)
+			}
+		})
+	}
+}
