@@ -144,7 +144,7 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		}
 		p := readPiece(e, members)
 		place := p.index
-		if place == wire.NoPlace && len(calls) > 1 && p.id == "" {
+		if !streamed || place == wire.NoPlace && len(calls) > 1 && p.id == "" { // those of a whole answer are whole
 			place = i
 		}
 		before := places.Len()

@@ -180,10 +180,11 @@ func TestCompletedAnswers(t *testing.T) {
 		"an empty type": {`[{"id":"a","type":"","function":{"arguments":"{}","name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
 		"an input":      {`[{"id":"a","type":"custom","custom":{"name":"f","input":null}}]`, ""},
 		"one of them":   {`[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
-		"all there":     {`[ {"id":"a","type":"function","function":{"name":"f","arguments":"{}"}} ]`, ""},
-		"none":          {`[]`, ""},
-		"null for all":  {`null`, ""},
-		"no array":      {`{"id":""}`, ""},
+		"an index that all have, without arguments": {`[{"index":0,"type":"function","function":{"name":"f","arguments":""}},{"index":0,"type":"function","function":{"name":"g","arguments":""}}]`, `[{"id":"` + first + `","index":0,"type":"function","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","index":0,"type":"function","function":{"name":"g","arguments":"{}"}}]`},
+		"all there":    {`[ {"id":"a","type":"function","function":{"name":"f","arguments":"{}"}} ]`, ""},
+		"none":         {`[]`, ""},
+		"null for all": {`null`, ""},
+		"no array":     {`{"id":""}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := func(calls string) string {
