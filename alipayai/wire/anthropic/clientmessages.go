@@ -156,21 +156,22 @@ func (c *client) user(path string, content jsontext.Value) error {
 	}
 	var p translate.Parts
 	var system []clientBlock
-	results := 0
+	results, left := 0, false
 	err := translate.Objects(path+".content", content, func(path string, dec *translate.Decoder) error {
 		b, err := c.block(path, dec)
 		switch {
 		case err != nil:
 			return err
 		case b.kind == "tool_result":
-			results++
 			switch {
 			case c.wanted(b.toolUseID):
+				results++
 				return c.toolResult(path, b, &p)
 			case b.toolUseID.Kind() != '"':
 				return translate.IsString(path+".tool_use_id", b.toolUseID)
 			}
 			c.left.LeaveOut("messages.content.tool_use_id")
+			left = true
 			if c.pairs.answered[string(b.toolUseID)] { // a second one
 				return nil
 			}
@@ -184,6 +185,9 @@ func (c *client) user(path string, content jsontext.Value) error {
 		return c.shown(path, b, &p)
 	})
 	c.release()
+	if left && p.Empty() && results+len(system) == 0 { // without a word the turn would be gone
+		p.Text(translate.LeftOut("tool_result"))
+	}
 	if err == nil && (!p.Empty() || results+len(system) == 0) {
 		c.to().User(p.Content())
 	}

@@ -35,6 +35,7 @@ func TestClientPairs(t *testing.T) {
 		said = `{"role":"user","content":"t"}`
 		a    = `{"role":"assistant","content":"a"}`
 		s    = `{"role":"system","content":"s"}`
+		lost = `{"role":"user","content":"[tool_result left out]"}`
 		left = "messages.content.tool_use_id"
 	)
 	of := func(messages ...string) string { return strings.Join(messages, ",") }
@@ -52,6 +53,9 @@ func TestClientPairs(t *testing.T) {
 		"a second one":             {of(q, use("a"), user(result("a"), result("a"), text)), of(q, called("a"), gave("a"), said), left},
 		"a second one, later":      {of(q, use("a"), user(result("a")), a, user(result("a"), text)), of(q, called("a"), gave("a"), a, said), left},
 		"one too late":             {of(q, use("a"), said, a, user(result("a"))), of(q, called("a"), none("a"), said, a, `{"role":"user","content":"r"}`), left},
+		"a second one, alone":      {of(q, use("a"), user(result("a")), a, user(result("a"))), of(q, called("a"), gave("a"), a, lost), left},
+		"of no call, and empty":    {of(user(`{"type":"tool_result","tool_use_id":"x"}`), a, q), of(lost, a, q), left},
+		"of no call, in the end":   {of(q, a, user(`{"type":"tool_result","tool_use_id":"x","content":[]}`, text)), of(q, a, said), left},
 		"ids that repeat":          {of(q, use("a"), user(result("a")), use("a"), user(result("a"))), of(q, called("a"), gave("a"), called("a"), gave("a")), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
