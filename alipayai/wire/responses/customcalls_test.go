@@ -36,6 +36,7 @@ func TestCustomCalls(t *testing.T) {
 		"as it is":    {call(patch), call(patch)},
 		"with others": {function + "," + call(wrapped) + "," + function, function + "," + call(patch) + "," + function},
 		"a function":  {function, function},
+		"none":        {call(`{}`), call(``)}, // as answers are completed that have no arguments
 	} {
 		if got := r.CustomCalls().Whole(nil, []byte(whole(tt.in))); !same(t, string(got), whole(tt.out)) {
 			t.Errorf("%s is %s", name, got)

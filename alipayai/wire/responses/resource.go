@@ -239,7 +239,7 @@ func (w *ClientWriter) appendCall(dst []byte, n int, t *tool, callID []byte, nam
 }
 
 // inputOf gives the characters of a custom tool's input, of those of the arguments that it is in; a model that does not keep
-// to the form gives the input itself.
+// to the form gives the input itself, and {} stands for none.
 func inputOf(arguments []byte) []byte {
 	text := translate.Unquote(append(append([]byte{'"'}, arguments...), '"'))
 	input, found := "", false
@@ -249,6 +249,9 @@ func inputOf(arguments []byte) []byte {
 		}
 		return nil
 	})
+	if rest, object := strings.CutPrefix(strings.TrimSpace(text), "{"); object && strings.TrimSpace(rest) == "}" {
+		return nil
+	}
 	if !found {
 		return arguments
 	}

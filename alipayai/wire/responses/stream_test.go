@@ -75,6 +75,8 @@ func TestClientEvents(t *testing.T) {
 			`{"type":"function_call","id":` + id("fc", 0) + `,"status":"completed","call_id":"c1","name":"g","arguments":"{\"a\":1}"}`, "completed", ""},
 		"a custom tool": {"tool_calls", []string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"patch","arguments":"{\"input\":"}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"\"a\\n\\\"b\"}"}}]`}, `output_item.added custom_tool_call_input.delta custom_tool_call_input.done output_item.done`,
 			`{"type":"custom_tool_call","id":` + id("ctc", 0) + `,"status":"completed","call_id":"c1","name":"patch","input":"a\n\"b"}`, "completed", ""},
+		"a custom tool, without input": {"tool_calls", []string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"patch","arguments":""}}]`, `"tool_calls":[{"index":0,"function":{"arguments":"{ }"}}]`}, `output_item.added custom_tool_call_input.done output_item.done`,
+			`{"type":"custom_tool_call","id":` + id("ctc", 0) + `,"status":"completed","call_id":"c1","name":"patch","input":""}`, "completed", ""},
 		"a custom tool, not in form": {"tool_calls", []string{`"tool_calls":[{"index":0,"id":"c1","function":{"name":"patch","arguments":"*** x"}}]`}, `output_item.added custom_tool_call_input.delta custom_tool_call_input.done output_item.done`,
 			`{"type":"custom_tool_call","id":` + id("ctc", 0) + `,"status":"completed","call_id":"c1","name":"patch","input":"*** x"}`, "completed", ""},
 	} {
