@@ -136,7 +136,7 @@ func TestEdits(t *testing.T) {
 		// Content.
 		"deepseek: image":      {"deepseek", talk(`{"role":"user","content":[` + text + `, ` + image + `]}`), talk(`{"role":"user","content":[` + text + `, {"type":"text","text":"[image_url left out]"}]}`), "messages.content.image_url"},
 		"mistral: image":       {"mistral", talk(`{"role":"user","content":[` + text + `,` + image + `]}`), "", ""},
-		"deepseek: own type":   {"deepseek", talk(`{"role":"user","content":[{"type":"s3cret"}]}`), talk(`{"role":"user","content":[{"type":"text","text":"[type left out]"}]}`), "messages.content.type"},
+		"deepseek: own type":   {"deepseek", talk(`{"role":"user","content":[{"type":"s3cret"}]}`), talk(`{"role":"user","content":[{"type":"text","text":"[part left out]"}]}`), "messages.content.type"},
 		"openai: thoughts":     {"openai", talk(user, `{"role":"assistant","content":[{"type":"thinking","thinking":[]},`+text+`]}`, user), talk(user, `{"role":"assistant","content":[`+text+`]}`, user), "messages.content.thinking"},
 		"openai: thought only": {"openai", talk(user, `{"role":"assistant","content":[{"type":"thinking","thinking":[]}]}`, user), talk(user, `{"role":"assistant","content":""}`, user), "messages.content.thinking"},
 		"qwen: thought only":   {"qwen", talk(user, `{"role":"assistant","content":[{"type":"thinking","thinking":[]}]}`, user), talk(user, user), "messages.content"},

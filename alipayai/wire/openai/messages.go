@@ -168,13 +168,9 @@ func (e *editor) content(v span) {
 			e.part(part, typ)
 			continue
 		}
-		gone[i] = e.thought(typ)
-		if !knownPart(typ) {
-			typ = "type" // a client's own word
-		}
-		e.left["messages.content."+typ] = struct{}{}
-		if !gone[i] {
-			e.replace(part, slices.Concat([]byte(`{"type":"text","text":`), translate.LeftOut(typ), []byte(`}`)))
+		word := e.leavePart(typ)
+		if gone[i] = e.thought(typ); !gone[i] {
+			e.replace(part, word)
 		}
 	}
 	if len(parts) > 0 && !slices.Contains(gone, false) {
@@ -187,6 +183,16 @@ func (e *editor) content(v span) {
 // part edits a part of that type, which the dialect takes.
 func (e *editor) part(part span, typ string) {
 	e.object("messages.content", e.members(part), e.Closed["messages.content:"+typ], none)
+}
+
+// leavePart notes that a part of that type is left out, and gives the word that stands for it.
+func (e *editor) leavePart(typ string) (word []byte) {
+	name, kind := typ, typ
+	if !knownPart(typ) {
+		name, kind = "type", "part" // and not a client's own word
+	}
+	e.left["messages.content."+name] = struct{}{}
+	return slices.Concat([]byte(`{"type":"text","text":`), translate.LeftOut(kind), []byte(`}`))
 }
 
 // partType is the type of a part of content; "" where it has none.

@@ -44,11 +44,7 @@ func (e *editor) show(call string, parts []span) {
 			e.shown = translate.Join(e.shown, as)
 			continue
 		}
-		if !knownPart(typ) {
-			typ = "type" // a client's own word
-		}
-		e.left["messages.content."+typ] = struct{}{}
-		e.shown = translate.Join(e.shown, slices.Concat([]byte(`{"type":"text","text":`), translate.LeftOut(typ), []byte(`}`)))
+		e.shown = translate.Join(e.shown, e.leavePart(typ))
 	}
 }
 
