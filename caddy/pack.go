@@ -62,10 +62,7 @@ func (h *Proxy) provisionPacks(app *App, site string, o observer) error {
 		MaxWait: time.Duration(c.MaxWait), MaxCalls: c.MaxCalls, MaxCharacters: c.MaxCharacters,
 		AcrossUsers: c.AcrossUsers, UserHeader: http.CanonicalHeaderKey(c.UserHeader),
 		Verify: c.Verify, Agreement: c.Agreement, Agreements: agreements, Observer: o,
-		Running: func() func() {
-			h.calls.begin()
-			return h.calls.end
-		},
+		Running: func() func() { return h.calls.beginOf(ofPacks) },
 	}
 	return nil
 }

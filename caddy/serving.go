@@ -17,22 +17,17 @@ type servers struct {
 	none  chan struct{} // closed when no call is left; nil where nothing waits for that
 }
 
-// enter counts a call, until leave; of a server of HTTP/3, which is another one, it counts none.
-func (s *servers) enter(r *http.Request) *http.Server {
-	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if server == nil {
-		return nil
-	}
+// ofPacks stands for the server of packs, which go on for a moment when the last client has left: then they are charged.
+var ofPacks = new(http.Server)
+
+// enter counts a call, until leave.
+func (s *servers) enter(server *http.Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[server]++
-	return server
 }
 
 func (s *servers) leave(server *http.Server) {
-	if server == nil {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.calls[server]--; s.calls[server] == 0 {

@@ -1,6 +1,8 @@
 package alipaycaddy
 
 import (
+	"context"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,7 +11,6 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
-	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A stream that outlasts the grace period when the process ends is cut off as if its client had left: the ledger has what it has
@@ -32,17 +33,53 @@ func TestCallsThatOutlastTheGracePeriod(t *testing.T) {
 			if err := caddy.Stop(); err != nil {
 				t.Fatal(err)
 			}
-			read := ledger.New(ledger.Options{Path: filepath.Join(g.vars["dir"], "ledger.db")})
+			// Now, since the process ends with this.
+			read := ledger.New(ledger.Options{Path: filepath.Join(g.vars["dir"], "ledger.db"), LockWait: time.Millisecond})
 			read.Open()
 			defer func() { _ = read.Close() }()
-			var all []ledger.Line
-			testwait.For(t, 10*time.Second, "the ledger's file", func() bool {
-				var err error
-				all, err = read.Lines(t.Context(), ledger.Query{})
-				return err == nil
-			})
+			all, err := read.Lines(t.Context(), ledger.Query{})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(all) != 1 || all[0].Outcome != ledger.Estimated || all[0].Completion == 0 {
 				t.Errorf("the ledger has %+v", all)
+			}
+		})
+	}
+}
+
+// What is given back with the last call is given back before the call counts as ended at its server, for which the process waits
+// when it ends. Calls of a server that is not known count for the handler alone.
+func TestCallsEndBeforeTheirServers(t *testing.T) {
+	counted := func() int {
+		serving.mu.Lock()
+		defer serving.mu.Unlock()
+		return len(serving.calls)
+	}
+	for name, c := range map[string]struct {
+		begin  func(*inFlight) func()
+		during int
+	}{
+		"a server's": {func(f *inFlight) func() {
+			return f.serve(must(http.NewRequestWithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)), "POST", "/", nil)))
+		}, 1},
+		"of HTTP/3": {func(f *inFlight) func() {
+			return f.serve(must(http.NewRequestWithContext(t.Context(), "POST", "/", nil)))
+		}, 0},
+		"a pack": {func(f *inFlight) func() { return f.beginOf(ofPacks) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f inFlight
+			first, second := c.begin(&f), c.begin(&f)
+			during := -1
+			f.whenEnded(func() { during = counted() })
+			first()
+			if during != -1 {
+				t.Error("given back while a call is in flight")
+			}
+			second()
+			if during != c.during || counted() != 0 {
+				t.Errorf("%d servers had calls when it was given back, want %d; then %d", during, c.during, counted())
 			}
 		})
 	}

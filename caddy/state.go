@@ -2,6 +2,7 @@ package alipaycaddy
 
 import (
 	"crypto/sha256"
+	"net/http"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -63,6 +64,26 @@ func (f *inFlight) end() {
 	defer f.mu.Unlock()
 	f.calls--
 	f.notify()
+}
+
+// serve counts a call of a client's until ended; see beginOf.
+func (f *inFlight) serve(r *http.Request) (ended func()) {
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	return f.beginOf(server)
+}
+
+// beginOf counts a call of that server until ended, for the end of the process too, which then waits for what is given back with
+// the call: the last reference to a ledger writes it. Of a server of HTTP/3, which is another one, it does not.
+func (f *inFlight) beginOf(server *http.Server) (ended func()) {
+	f.begin()
+	if server == nil {
+		return f.end
+	}
+	serving.enter(server)
+	return func() {
+		f.end()
+		serving.leave(server)
+	}
 }
 
 // whenEnded calls do, once, as soon as no call is in flight.
