@@ -178,13 +178,16 @@ func (s *Spending) said(q *charge, u wire.Usage) (_ price.Amount, in price.Curre
 }
 
 // unknown is the most that what is known of an attempt may have cost, which was served at paid by what is known: a budget is
-// never short. Who has answered, of several models, or which tier's price holds, may not be known either.
+// never short. Who has answered, of several models, who has declined before, or which tier's price holds, may not be known either.
 func (q *charge) unknown(paid *price.Price, used price.Used) price.Amount {
-	if len(q.others) > 0 && q.answered == "" {
+	if len(q.others) > 0 && (q.answered == "" || q.chargesEach()) {
 		return q.most
 	}
 	return max(paid.Most(used), q.price.Most(used), q.base.Most(used))
 }
+
+// chargesEach reports whether the provider charges each model that has begun an answer, and not the last alone.
+func (q *charge) chargesEach() bool { return q.provider.Format.Name() == wire.Anthropic }
 
 // declined is what models have cost that declined to go on with an answer: by the price of the one, and where they are several by
 // that of the dearest.

@@ -275,3 +275,36 @@ func TestModelsThatMayDeclineAreReserved(t *testing.T) {
 		}
 	}
 }
+
+// Of an answer whose usage is not known it is not known either who has declined before: a budget counts the most that all may
+// have cost together, and where each has said what it took, that.
+func TestModelsThatMayHaveDeclinedAreCounted(t *testing.T) {
+	const flat = `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6`
+	of := func(model string) turn {
+		return says(200, `{"id":"m","type":"message","role":"assistant","model":"`+model+`","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn"}`)
+	}
+	for name, test := range map[string]struct {
+		answer      turn
+		least, most price.Amount
+	}{
+		"of the first":        {of("m"), 40e6, 45e6},
+		"of the second":       {of("n"), 40e6, 45e6},
+		"of a second's name":  {of("n-20250929"), 40e6, 45e6},
+		"all is known":        {declines("n", 500), 9.3e6, 9.3e6},
+		"none of it was made": {declines("n", 0), 3.3e6, 3.3e6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := new(lines)
+			s := perform(t, [][]turn{{test.answer}}, func(g *alipayai.Gateway) {
+				g.Providers[0] = claudeProviderOver(t, g.Providers[0])
+			}, first(anyModel), filePrices(t, l, flat, budget.Limit{Amount: price.Unit, Currency: "USD", Window: budget.Day(time.UTC)}))
+			got := s.callAt(t.Context(), "/v1/messages", `{"model":"m","max_tokens":1000,"fallbacks":[{"model":"n"}],"messages":[{"role":"user","content":"hello"}]}`)
+			if got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if state := s.gateway.Spending.Budgets.States()[0]; state.Used < test.least || state.Used > test.most || state.Open != 0 {
+				t.Errorf("the budget has %+v, want %s to %s", state, test.least, test.most)
+			}
+		})
+	}
+}

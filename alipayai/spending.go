@@ -249,7 +249,7 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 		}
 		in, known := other.In(q.tier)
 		q.dearer = q.dearer || !known
-		if bound := max(in.Bound(asked), other.Bound(asked)); p.Format.Name() == wire.Anthropic { // which charges each that has begun
+		if bound := max(in.Bound(asked), other.Bound(asked)); q.chargesEach() {
 			q.most = q.most.Plus(bound)
 		} else {
 			q.most = max(q.most, bound)
