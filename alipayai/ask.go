@@ -77,7 +77,7 @@ func (c *call) requestTo(p *upstream.Provider) (body []byte, chosen wire.Serving
 		return nil, chosen, f
 	}
 	chosen = wire.ServingOf(body)
-	if f = c.namesOthers(p, chosen.Models); f != nil {
+	if f = c.namesOthers(p, chosen); f != nil {
 		return nil, chosen, f
 	}
 	if p.ServesOtherwise() {
@@ -92,17 +92,17 @@ func (c *call) requestTo(p *upstream.Provider) (body []byte, chosen wire.Serving
 	return body, chosen, f
 }
 
-// namesOthers gives the failure of a request that names models to answer in the place of its own, which p does not serve by
-// their names: a client gets no model that it could not ask for by itself.
-func (c *call) namesOthers(p *upstream.Provider, models []string) *failure.Failure {
-	for _, model := range models {
-		if !p.Serves(c.Endpoint, model) || p.UpstreamModel(model) != model {
-			f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" does not serve all models that the request names beside its own")
-			f.UnsupportedHere = true
-			return f
-		}
+// namesOthers gives the failure of a request that lets models answer in the place of its own, which p does not serve by their
+// names, or may not serve: a client gets no model that it could not ask for by itself.
+func (c *call) namesOthers(p *upstream.Provider, chosen wire.Serving) *failure.Failure {
+	unserved := func(model string) bool { return !p.Serves(c.Endpoint, model) || p.UpstreamModel(model) != model }
+	some := len(p.Models) > 0 || p.Model != "" && p.OwnModels == "" // models, or one
+	if !slices.ContainsFunc(chosen.Models, unserved) && !(chosen.Unnamed && some) {
+		return nil
 	}
-	return nil
+	f := failure.InvalidRequest(http.StatusBadRequest, failure.CodeUnsupported, "provider "+p.Name+" does not serve all models that the request lets answer beside its own")
+	f.UnsupportedHere = true
+	return f
 }
 
 // namesPlace gives the failure of a request that chooses where p works, or whom p sends its texts on to, although it may be in

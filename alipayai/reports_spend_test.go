@@ -204,6 +204,7 @@ func TestServiceTiersWithinBudgets(t *testing.T) {
 		"others of more tokens":     {flat, `"max_tokens":10,"fallbacks":[{"model":"n","max_tokens":64000}],`, within, 429, "tenant_budget"},
 		"others of as many":         {flat, `"max_tokens":10,"fallbacks":[{"model":"n","max_tokens":10}],`, within, 200, ""},
 		"others in a tier":          {flat, `"fallbacks":[{"model":"n","speed":"fast"}],`, 9 * within, 503, "price_unknown"},
+		"others that have no name":  {flat, `"fallbacks":"default",`, 9 * within, 503, "price_unknown"},
 		"not known, without budget": {flat, `"service_tier":"ultra",`, 0, 200, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -246,6 +247,9 @@ func TestOtherModelsAreThoseServed(t *testing.T) {
 		"a fallback":        {func(p *upstream.Provider) { p.Models = []string{"m"} }, `"fallbacks":["n"],`, false},
 		"named otherwise":   {func(p *upstream.Provider) { p.ModelMap = map[string]string{"n": "o"} }, `"models":["n"],`, false},
 		"one for all":       {func(p *upstream.Provider) { p.Model = "m" }, `"models":["n"],`, false},
+		"not named, of any": {anyModel, `"fallbacks":"default",`, true},
+		"not named":         {func(p *upstream.Provider) { p.Models = []string{"m"} }, `"fallbacks":"default",`, false},
+		"not named, of one": {func(p *upstream.Provider) { p.Model = "m" }, `"fallbacks":"default",`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := perform(t, [][]turn{{good}}, first(anyModel), first(test.edit))

@@ -237,7 +237,7 @@ func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *
 	}
 	// A provider that has no room in a tier may serve in its own one.
 	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
-	q.dearer = q.dearer || chosen.OwnTier
+	q.dearer = q.dearer || chosen.OwnTier || chosen.Unnamed
 	if asked.MaxTokens > 0 { // else each may answer as long as it can
 		asked.MaxTokens = max(asked.MaxTokens, chosen.MaxTokens)
 	}

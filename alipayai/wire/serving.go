@@ -21,6 +21,9 @@ type Serving struct {
 	// is served in a tier of its own, or at a speed.
 	MaxTokens int64
 	OwnTier   bool
+	// Unnamed says that the provider chooses such models itself, as by Anthropic's "fallbacks": "default"
+	// (https://github.com/mozex/anthropic-laravel/releases/tag/1.8.0).
+	Unnamed bool
 	// Searches says that the provider's own tools may search the web, and MaxSearches how often at most; 0 where the request
 	// does not say: Anthropic's max_uses of a tool (platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool),
 	// and max_tool_calls of OpenAI's Responses API, which bounds all tools together.
@@ -87,6 +90,10 @@ func ServingOf(body []byte) (chosen Serving) {
 			return err
 		case kind == "tools" && s.is('['):
 			return s.array(func() error { return s.searching(&chosen) })
+		case kind == "fallbacks" && s.is('"'):
+			v, err := s.scalar()
+			chosen.Unnamed = wordOf(v) != ""
+			return err
 		case (kind == "models" || kind == "fallbacks") && s.is('['):
 			return s.array(func() error {
 				if !s.is('{') {

@@ -67,8 +67,15 @@ func TestOtherModels(t *testing.T) {
 		"at a speed": {`{"fallbacks":[{"model":"a","speed":"fast"}]}`, 0, true},
 		"in a tier":  {`{"fallbacks":["b",{"service_tier":"priority","model":"a"}]}`, 0, true},
 	} {
-		if got := ServingOf([]byte(test.body)); got.MaxTokens != test.most || got.OwnTier != test.tier {
+		if got := ServingOf([]byte(test.body)); got.Unnamed || got.MaxTokens != test.most || got.OwnTier != test.tier {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for body, unnamed := range map[string]bool{
+		`{"fallbacks":"default"}`: true, `{"fallback\u0073":"default"}`: true, `{"fallbacks":""}`: false, `{"fallbacks":null}`: false, `{"models":"m"}`: false,
+	} {
+		if got := ServingOf([]byte(body)); got.Unnamed != unnamed || len(got.Models) > 0 {
+			t.Errorf("%s: %+v", body, got)
 		}
 	}
 }
