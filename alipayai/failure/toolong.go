@@ -50,8 +50,9 @@ func isTooLong(code string, reported *wire.Failure) bool {
 	return false
 }
 
-// limitAndRequested are the numbers of an OpenAI-like message about the limit on tokens: "Limit 6000, Requested 9221".
-var limitAndRequested = regexp.MustCompile(`\blimit:? ([0-9]{1,12})\b.*\brequested:? ([0-9]{1,12})\b`)
+// limitAndRequested are the numbers of an OpenAI-like message about the limit on tokens: "Limit 6000, Requested 9221",
+// or with commas for thousands.
+var limitAndRequested = regexp.MustCompile(`\blimit:? ([0-9,]{1,15})\b.*\brequested:? ([0-9,]{1,15})\b`)
 
 // exceedsRate reports whether a limit is said to be smaller than the request is by itself: no wait makes room for that, neither
 // here nor for others, but another provider may take it, or this one a shorter conversation. OpenAI says so under 429 and Groq
@@ -61,7 +62,7 @@ func exceedsRate(message string) bool {
 	if numbers == nil {
 		return false
 	}
-	limit, _ := strconv.ParseInt(numbers[1], 10, 64) // which are numbers
-	requested, _ := strconv.ParseInt(numbers[2], 10, 64)
-	return requested > limit
+	limit, err := strconv.ParseInt(strings.ReplaceAll(numbers[1], ",", ""), 10, 64)
+	requested, err2 := strconv.ParseInt(strings.ReplaceAll(numbers[2], ",", ""), 10, 64)
+	return err == nil && err2 == nil && 0 < limit && limit < requested // a limit of nothing is no size
 }

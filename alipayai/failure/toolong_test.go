@@ -68,6 +68,12 @@ func TestRequestsThatAreLargerThanALimit(t *testing.T) {
 		"of which none is used": {429, "Rate limit reached for model `m` on tokens per minute (TPM): Limit 7000, Used 0, Requested 7895. Please try again in 7.67s.", nil, true},
 		"no room just now":      {429, "Rate limit reached for model `m` on tokens per minute (TPM): Limit 6000, Used 5034, Requested 1443. Please try again in 4.77s.", nil, false},
 		"as large as it is":     {429, "Limit 6000, Requested 6000", nil, false},
+		"written with commas":   {429, "Limit 6,000, Requested 5,999", nil, false},
+		"commas, and larger":    {429, "Limit 6,000, Requested 16,001", nil, true},
+		"with commas and not":   {429, "Limit: 6,000, Requested: 1443", nil, false},
+		"a limit of nothing":    {429, "Limit 0, Requested 7000", nil, false},
+		"in thousands":          {429, "Limit 6k, Requested 7k", nil, false},
+		"with decimals":         {429, "Limit 6000.5, Requested 6000.7", nil, false},
 		"numbers too large":     {429, "Limit 6, Requested 99999999999999999999999", nil, false},
 		"a rule of one's own":   {429, openAI, throttle, false},
 	} {
