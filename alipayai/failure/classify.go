@@ -94,7 +94,7 @@ func decide(status int, code string, f *wire.Failure, wait time.Duration) (class
 	if class == AccountExhausted && strings.Contains(f.Message, tokenLimit) {
 		return Throttle, means
 	}
-	if class != Fail && class != Retry && class != Throttle && class != RefreshToken {
+	if class != Fail && class != Retry && class != Throttle && class != RefreshToken || class == Fail && quotesRequest(means, code, f) {
 		return class, means
 	}
 	said := phrased(means, f.Message, wait)

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // phrased is what a message under this status says by one of the phrases; empty for nothing. wait is how long it is said to wait
@@ -99,6 +101,16 @@ func isExhausted(status int, message string, wait time.Duration) bool {
 	return false
 }
 
+// quotesRequest reports whether a refusal says which part of the request it is of, or that it is of the model. Its message then has
+// words of the client's, which say nothing of the account.
+func quotesRequest(status int, code string, f *wire.Failure) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+		return f.Param != "" || modelRefused(status, code, f) != ModelTaken
+	}
+	return false
+}
+
 // limitedByDay reports whether a message says that the limit of a day is used up.
 func limitedByDay(message string) bool { return dayWords.MatchString(strings.ToLower(message)) }
 
@@ -110,11 +122,11 @@ const tokenLimit = "error-code#token-limit"
 // under; 0 for any.
 var accountPhrases = map[string]int{
 	// Azure's, of an address that the operator has not let in.
-	"virtual network/firewall rules": 0,
+	"virtual network/firewall rules": http.StatusForbidden,
 	// OpenRouter's, of the account's settings: https://github.com/ShamanicArts/Flow.Launcher.Plugin.AI-Assistant/issues/2,
 	// https://github.com/truefoundry/models/pull/826.
-	"no endpoints found matching your data policy":   0,
-	"no endpoints available matching your guardrail": 0,
+	"no endpoints found matching your data policy":   http.StatusNotFound,
+	"no endpoints available matching your guardrail": http.StatusNotFound,
 	// OpenAI's: https://github.com/continuedev/continue/issues/8209.
 	"organization must be verified": 0,
 	// Anthropic's.

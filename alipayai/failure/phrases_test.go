@@ -62,6 +62,36 @@ func TestWhatComesBackSoonIsNotUsedUp(t *testing.T) {
 	}
 }
 
+// Where a refusal says which part of the request it is of, or that it is of the model, its message has the client's own words:
+// these choose no class, or a client could have the gateway report that an account is exhausted.
+func TestWordsOfTheRequest(t *testing.T) {
+	for _, words := range []string{"insufficient balance", "key limit exceeded", "incorrect api key provided", "content exists risk", "Virtual Network/Firewall rules"} {
+		for name, c := range map[string]struct {
+			status   int
+			reported wire.Failure
+		}{
+			"a parameter":  {400, wire.Failure{Code: "invalid_value", Param: "reasoning_effort", Message: "Invalid value: '" + words + "'."}},
+			"another":      {422, wire.Failure{Type: "invalid_request_error", Param: "messages[0].role", Message: words + " is not one of user, system"}},
+			"a model":      {404, wire.Failure{Code: "model_not_found", Message: "The model `" + words + "` does not exist or you do not have access to it."}},
+			"by its type":  {404, wire.Failure{Type: "model_not_found", Message: "no model " + words}},
+			"Mistral's":    {400, wire.Failure{Type: "invalid_model", Code: "1500", Message: "Invalid model: " + words}},
+			"by its words": {404, wire.Failure{Type: "not_found_error", Message: "model: " + words}},
+		} {
+			if f := failure.OfUpstream(c.status, nil, &c.reported, nil, false, time.Unix(0, 0)); f.Class != failure.Fail || f.Status != c.status || f.Message != c.reported.Message {
+				t.Errorf("%s, %s: %d %q of class %s", name, words, f.Status, f.Message, f.Class)
+			}
+		}
+		whole := wire.Failure{Type: "invalid_request_error", Message: "Error: " + words + ", and more"}
+		status := 400
+		if strings.HasPrefix(words, "Virtual") {
+			status = 403
+		}
+		if f := failure.OfUpstream(status, nil, &whole, nil, false, time.Unix(0, 0)); f.Class == failure.Fail && f.Status != http.StatusBadGateway {
+			t.Errorf("%s: %d of class %s", words, f.Status, f.Class)
+		}
+	}
+}
+
 // A refusal of the account's own settings, its address or its plan is another provider's chance, and no client's business.
 func TestRefusalsOfTheAccount(t *testing.T) {
 	for name, c := range map[string]struct {
