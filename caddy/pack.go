@@ -42,8 +42,9 @@ type Pack struct {
 	// the answers, from 0 to 1; none if negative. Default: `0.02`
 	Verify float64 `json:"verify,omitempty"`
 
-	// The part of a tenant's compared answers that must be the same, from 0 to 1. Below it
-	// the tenant's calls are not packed for an hour. Default: `0.9`
+	// The part of a tenant's compared answers that must be the same, and of its packs that must
+	// not be in vain, from 0 to 1. Below it the tenant's calls are not packed for an hour.
+	// Default: `0.9`
 	Agreement float64 `json:"agreement,omitempty"`
 }
 

@@ -19,8 +19,8 @@ const (
 	StoreLost Kind = "store_lost"
 	// AccountExhausted: the account at a provider has no money or quota left.
 	AccountExhausted Kind = "account_exhausted"
-	// PackingStopped: too many answers of packed calls were not those to the calls alone.
-	// Its provider is the site.
+	// PackingStopped: too many answers of packed calls were not those to the calls alone, or
+	// too many packs were in vain. Its provider is the site.
 	PackingStopped Kind = "packing_stopped"
 	// LedgerFailing: what calls cost cannot be written down. Its provider is the ledger.
 	LedgerFailing Kind = "ledger_failing"
