@@ -187,8 +187,8 @@ func (f *ledgerFile) otherHas() (has bool) {
 	return has
 }
 
-// ledgerState is a ledger in the pool: a file, and what replicas share of it in a store. With another store, or another
-// password for it, it is another one over the same file.
+// ledgerState is a ledger in the pool: a file, and what replicas share of it in a store. With another store, another password
+// for it, or another encryption_key, it is another one over the same file.
 type ledgerState struct {
 	once sync.Once
 	*ledgerFile
@@ -252,7 +252,7 @@ func (a *App) openLedger() error {
 		return fmt.Errorf("ledger %s: %w", path, err)
 	}
 	a.acquireLedger = func() (*ledgerState, func()) {
-		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity)
+		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity, a.sealing.Identity())
 		state.once.Do(func() {
 			file, releaseFile := acquire[ledgerFile]("ledger file", path, zone.String())
 			file.once.Do(func() {

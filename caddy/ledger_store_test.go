@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -50,6 +53,30 @@ func TestLedgerOverAnotherStore(t *testing.T) {
 			var rows []ledger.Row
 			a := g.usage("by=tenant")
 			return json.Unmarshal([]byte(a.body), &rows) == nil && len(rows) == 1 && rows[0].Attempts == step.shared
+		})
+	}
+}
+
+// From a reload on that takes another encryption_key, the names of totals in Redis are sealed with that one, and read with it.
+func TestLedgerUnderAnotherKey(t *testing.T) {
+	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
+	server := redistest.Start(t)
+	g.vars["redis"], g.vars["budget"] = server.Addr, "10"
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	t.Cleanup(func() { _ = client.Close() })
+	global := inRedis(strings.Replace(pricedProvider, "base_url http://${api}", "base_url http://${api}\nlimit off", 1), "redis")
+	calls := int64(0)
+	for _, key := range []string{"42", "43", "42"} {
+		key = strings.Repeat(key, 32)
+		if err := g.reload(strings.Replace(global, strings.Repeat("42", 32), key, 1), budgetSite); err != nil {
+			t.Fatal(err)
+		}
+		g.eventually("a call to be served", func() bool { return g.do("POST", chatPath, chatBody("hello", false)).status == http.StatusOK })
+		calls++
+		read := ledger.NewShared(client, must(parseEncryptionKey(key)), time.UTC)
+		g.eventually("the totals to be read with "+key[:2], func() bool {
+			totals, err := read.Totals(t.Context(), ledger.Query{})
+			return err == nil && len(totals) == 1 && totals[0].Tenant != ledger.Unreadable && totals[0].Attempts == calls
 		})
 	}
 }

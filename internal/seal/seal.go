@@ -4,6 +4,7 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"errors"
 )
 
@@ -13,7 +14,10 @@ var ErrSealed = errors.New("what is kept cannot be decrypted with encryption_key
 
 // Seal encrypts what is kept outside of the process, by AES-256-GCM with random
 // nonces. It is safe for concurrent use.
-type Seal struct{ aead cipher.AEAD }
+type Seal struct {
+	aead     cipher.AEAD
+	identity string
+}
 
 // New makes the seal of a key.
 func New(key [32]byte) (*Seal, error) {
@@ -25,7 +29,16 @@ func New(key [32]byte) (*Seal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Seal{aead}, nil
+	hash := sha256.Sum256(append([]byte("identity of a key: "), key[:]...))
+	return &Seal{aead, string(hash[:])}, nil
+}
+
+// Identity is the same for seals of the same key, and empty for none. It is for the memory of the process alone.
+func (s *Seal) Identity() string {
+	if s == nil {
+		return ""
+	}
+	return s.identity
 }
 
 // Seal encrypts plain with place as associated data (AAD): what is sealed for one
