@@ -186,9 +186,6 @@ func (q *charge) unknown(paid *price.Price, used price.Used) price.Amount {
 	return max(paid.Most(used), q.price.Most(used), q.base.Most(used))
 }
 
-// chargesEach reports whether the provider charges each model that has begun an answer, and not the last alone.
-func (q *charge) chargesEach() bool { return q.provider.Format.Name() == wire.Anthropic }
-
 // declined is what models have cost that declined to go on with an answer: by the price of the one, and where they are several by
 // that of the dearest.
 func (q *charge) declined(u wire.Usage) (cost price.Amount) {
