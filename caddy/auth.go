@@ -51,7 +51,7 @@ func (a *Auth) Provision(ctx caddy.Context) (err error) {
 
 // ServeHTTP lets authenticated requests pass.
 func (a *Auth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	defer a.app.calls.serve(r)()
+	defer a.app.calls.endOf(a.app.calls.serve(r))
 	if isPreflight(r) && answerPage(a.app.cors, w, r) {
 		return nil
 	}

@@ -63,7 +63,10 @@ func (h *Proxy) provisionPacks(app *App, site string, o observer) error {
 		MaxWait: time.Duration(c.MaxWait), MaxCalls: c.MaxCalls, MaxCharacters: c.MaxCharacters,
 		AcrossUsers: c.AcrossUsers, UserHeader: http.CanonicalHeaderKey(c.UserHeader),
 		Verify: c.Verify, Agreement: c.Agreement, Agreements: agreements, Observer: o,
-		Running: func() func() { return h.calls.beginOf(ofPacks) },
+		Running: func() func() {
+			h.calls.beginOf(ofPacks)
+			return func() { h.calls.endOf(ofPacks) }
+		},
 	}
 	return nil
 }

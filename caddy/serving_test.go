@@ -57,27 +57,30 @@ func TestCallsEndBeforeTheirServers(t *testing.T) {
 		return len(serving.calls)
 	}
 	for name, c := range map[string]struct {
-		begin  func(*inFlight) func()
+		begin  func(*inFlight) *http.Server
 		during int
 	}{
-		"a server's": {func(f *inFlight) func() {
+		"a server's": {func(f *inFlight) *http.Server {
 			return f.serve(must(http.NewRequestWithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)), "POST", "/", nil)))
 		}, 1},
-		"of HTTP/3": {func(f *inFlight) func() {
+		"of HTTP/3": {func(f *inFlight) *http.Server {
 			return f.serve(must(http.NewRequestWithContext(t.Context(), "POST", "/", nil)))
 		}, 0},
-		"a pack": {func(f *inFlight) func() { return f.beginOf(ofPacks) }, 1},
+		"a pack": {func(f *inFlight) *http.Server {
+			f.beginOf(ofPacks)
+			return ofPacks
+		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var f inFlight
 			first, second := c.begin(&f), c.begin(&f)
 			during := -1
 			f.whenEnded(func() { during = counted() })
-			first()
+			f.endOf(first)
 			if during != -1 {
 				t.Error("given back while a call is in flight")
 			}
-			second()
+			f.endOf(second)
 			if during != c.during || counted() != 0 {
 				t.Errorf("%d servers had calls when it was given back, want %d; then %d", during, c.during, counted())
 			}

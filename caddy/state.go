@@ -66,22 +66,25 @@ func (f *inFlight) end() {
 	f.notify()
 }
 
-// serve counts a call of a client's until ended; see beginOf.
-func (f *inFlight) serve(r *http.Request) (ended func()) {
+// serve counts a call of a client's, and gives its server for endOf.
+func (f *inFlight) serve(r *http.Request) *http.Server {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	return f.beginOf(server)
+	f.beginOf(server)
+	return server
 }
 
-// beginOf counts a call of that server until ended, for the end of the process too, which then waits for what is given back with
+// beginOf counts a call of that server until endOf, for the end of the process too, which then waits for what is given back with
 // the call: the last reference to a ledger writes it. Of a server of HTTP/3, which is another one, it does not.
-func (f *inFlight) beginOf(server *http.Server) (ended func()) {
+func (f *inFlight) beginOf(server *http.Server) {
 	f.begin()
-	if server == nil {
-		return f.end
+	if server != nil {
+		serving.enter(server)
 	}
-	serving.enter(server)
-	return func() {
-		f.end()
+}
+
+func (f *inFlight) endOf(server *http.Server) {
+	f.end()
+	if server != nil {
 		serving.leave(server)
 	}
 }
