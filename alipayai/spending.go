@@ -328,7 +328,7 @@ func (c *call) hold(q *charge) *failure.Failure {
 		case q.price == nil:
 			return failure.Misconfigured(failure.CodePriceUnknown, "the model has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
 		case q.dearer:
-			return failure.Misconfigured(failure.CodePriceUnknown, "a service tier or another model that the request names has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
+			return failure.Misconfigured(failure.CodePriceUnknown, "a service tier or another model that the request lets the provider choose has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
 		}
 		r, err := s.Budgets.Reserve(c.ctx, c.Tenant, q.limits, s.inBudgets(q, q.most))
 		if err != nil {
