@@ -62,7 +62,7 @@ func TestAnswersAreEstimatedOneByOne(t *testing.T) {
 			p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 2 }, spends(new(lines), answersCost()))
 			p.ask(t.Context(), 0, "a")
 			p.ask(t.Context(), 0, "b")
-			pass(time.Second)
+			testwait.Pass(time.Second)
 			p.call(chatBody("hello"))
 			if o := p.outcome(); o.Quoted != "0.000027 CNY" {
 				t.Errorf("after a pack a call is quoted %q", o.Quoted)

@@ -70,7 +70,7 @@ func TestPackedAnswersAreCompared(t *testing.T) {
 				both := func(header ...string) *reply {
 					p.ask(t.Context(), 0, "a", header...)
 					got := p.ask(t.Context(), 0, "b", header...)
-					pass(time.Second)
+					testwait.Pass(time.Second)
 					return got
 				}
 				for range 5 {
@@ -82,7 +82,7 @@ func TestPackedAnswersAreCompared(t *testing.T) {
 				packs := map[bool]string{true: "", false: "2"}[test.stopped != nil]
 				wantHeader(t, *both(), "X-Alipayai-Packed", packs)
 				wantHeader(t, *both(tenantHeader, "other"), "X-Alipayai-Packed", "2")
-				pass(pack.OffFor)
+				testwait.Pass(pack.OffFor)
 				wantHeader(t, *both(), "X-Alipayai-Packed", "2")
 				if running != 0 {
 					t.Errorf("%d are running", running)
@@ -105,7 +105,7 @@ func TestOnlyFixedAnswersAreCompared(t *testing.T) {
 		for range 2 {
 			go p.call(userBody("u1", "warm", `"temperature":0.5`))
 		}
-		pass(time.Second)
+		testwait.Pass(time.Second)
 		if n := len(m.sightings()); n != 1 || seen.same+seen.different != 0 {
 			t.Errorf("%d requests, %+v", n, seen)
 		}
@@ -125,7 +125,7 @@ func TestComparisonsWaitBehindClients(t *testing.T) {
 		for i, text := range []string{"first", "second", "third"} {
 			p.ask(t.Context(), time.Duration(i)*time.Second+500*time.Millisecond, text)
 		}
-		pass(3900 * time.Millisecond)
+		testwait.Pass(3900 * time.Millisecond)
 		var order []string
 		for _, s := range m.sightings() {
 			order = append(order, s.texts...)
@@ -133,7 +133,7 @@ func TestComparisonsWaitBehindClients(t *testing.T) {
 		if want := []string{"a", "b", "first", "second", "third"}; !slices.Equal(order, want) {
 			t.Errorf("sent %q, want %q", order, want)
 		}
-		pass(10 * time.Second)
+		testwait.Pass(10 * time.Second)
 		if n := len(m.sightings()); n != 1+3+2 || seen.same != 2 {
 			t.Errorf("%d requests in all, %d compared", n, seen.same)
 		}

@@ -69,7 +69,7 @@ func TestPacksOfEquals(t *testing.T) {
 						want = append(want, fmt.Sprint("text ", i))
 						got = append(got, p.askFor(t.Context(), users[i%len(users)], want[i]))
 					}
-					pass(time.Minute)
+					testwait.Pass(time.Minute)
 					for i, one := range got {
 						wantText(t, one, "re: "+want[i])
 						wantHeader(t, *one, "X-Alipayai-Packed", fmt.Sprint(size))
@@ -146,7 +146,7 @@ func opens(p *packing) instead {
 	p.models[1].before = always(sysError)(p)
 	for range 2 {
 		p.askFor(p.t.Context(), p.usersOf(1, 1)[0], "hello")
-		pass(time.Minute)
+		testwait.Pass(time.Minute)
 	}
 	return never
 }
@@ -182,7 +182,7 @@ func TestAPackThatMovesToAnEqual(t *testing.T) {
 				p.models[1].before = func(_ int, req *http.Request) (*http.Response, error) { return blocks(req) }
 				for _, text := range []string{"a", "b"} {
 					p.askFor(p.t.Context(), p.usersOf(1, 1)[0], text)
-					pass(time.Minute)
+					testwait.Pass(time.Minute)
 				}
 				return never
 			},
@@ -195,7 +195,7 @@ func TestAPackThatMovesToAnEqual(t *testing.T) {
 			before: func(p *packing) instead {
 				p.models[1].before = func(_ int, req *http.Request) (*http.Response, error) { return blocks(req) }
 				p.askFor(p.t.Context(), p.usersOf(1, 1)[0], "a")
-				pass(time.Minute)
+				testwait.Pass(time.Minute)
 				return never
 			},
 			want: [2][][]string{{{"a"}}, {{"b"}}},
@@ -211,7 +211,7 @@ func TestAPackThatMovesToAnEqual(t *testing.T) {
 				for range 2 {
 					p.askFor(p.t.Context(), p.usersOf(1, 1)[0], "x")
 					p.askFor(p.t.Context(), p.usersOf(1, 1)[0], "y")
-					pass(time.Minute)
+					testwait.Pass(time.Minute)
 				}
 				return never
 			},
@@ -244,18 +244,18 @@ func TestAPackThatMovesToAnEqual(t *testing.T) {
 				p.drain(t.Context())
 				if test.before != nil {
 					p.models[1].before = test.before(p)
-					pass(time.Minute)
+					testwait.Pass(time.Minute)
 				}
 				for _, m := range p.models {
 					m.seen = nil
 				}
 				user := p.usersOf(1, 1)[0]
 				p.take(1)
-				pass(10 * time.Millisecond)
+				testwait.Pass(10 * time.Millisecond)
 				a, b := p.askFor(t.Context(), user, "a"), p.askFor(t.Context(), user, "b")
-				pass(10 * time.Millisecond)
+				testwait.Pass(10 * time.Millisecond)
 				p.take(0)
-				pass(5 * time.Minute)
+				testwait.Pass(5 * time.Minute)
 				for _, got := range []*reply{a, b} {
 					if got.status != http.StatusOK {
 						t.Errorf("%d %s", got.status, got.body)
@@ -312,14 +312,14 @@ func TestThePermitOfAPackThatMoves(t *testing.T) {
 				for range test.slots {
 					p.take(1)
 				}
-				pass(10 * time.Millisecond)
+				testwait.Pass(10 * time.Millisecond)
 				p.askFor(t.Context(), user, "a")
 				p.askFor(t.Context(), user, "b")
-				pass(10 * time.Millisecond)
+				testwait.Pass(10 * time.Millisecond)
 				for range test.slots {
 					p.take(0)
 				}
-				pass(time.Until(opens) + 10*time.Millisecond)
+				testwait.Pass(time.Until(opens) + 10*time.Millisecond)
 				wait := p.gateway.Providers[1].Cap.Predict("acme", upstream.Share{Weight: 1})
 				seen := p.models[1].sightings()
 				switch {
@@ -328,7 +328,7 @@ func TestThePermitOfAPackThatMoves(t *testing.T) {
 				case test.before != nil && (len(seen) > 0 || wait > 0):
 					t.Errorf("%+v, and the second has no slot for %v", seen, wait)
 				}
-				pass(time.Minute)
+				testwait.Pass(time.Minute)
 			})
 		})
 	}

@@ -63,7 +63,7 @@ func TestAPackThatFails(t *testing.T) {
 				for i := range 3 {
 					got = append(got, p.ask(t.Context(), 0, strconv.Itoa(i)))
 				}
-				pass(time.Minute)
+				testwait.Pass(time.Minute)
 				for i, one := range got {
 					wantText(t, one, "re: "+strconv.Itoa(i))
 					wantHeader(t, *one, "X-Alipayai-Packed", test.packed, "X-Alipayai-Reason", test.reason)
@@ -89,7 +89,7 @@ func TestThreePacksThatFailOpenNoBreaker(t *testing.T) {
 			for range 5 {
 				last = p.ask(t.Context(), 0, "text")
 			}
-			pass(time.Second)
+			testwait.Pass(time.Second)
 			reason := "system_error"
 			if pack == 4 {
 				reason = "breaker_open"
@@ -115,7 +115,7 @@ func TestRefusedFormsAreLearnt(t *testing.T) {
 		p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 2 })
 		for range 3 {
 			a, b := p.ask(t.Context(), 0, "a"), p.ask(t.Context(), 0, "b")
-			pass(time.Second)
+			testwait.Pass(time.Second)
 			wantText(t, a, "re: a")
 			wantText(t, b, "re: b")
 		}
@@ -174,7 +174,7 @@ func TestAPanicIsTheCalls(t *testing.T) {
 				p := newPacking(t, []*model{m}, func(g *alipayai.Gateway) { g.Packs.MaxCalls = 2; edit(m, g) },
 					spends(l, alipayPrice(), daily(price.Unit)))
 				a, b := p.ask(t.Context(), 0, "a"), p.ask(t.Context(), 0, "b")
-				pass(time.Second)
+				testwait.Pass(time.Second)
 				for _, got := range []*reply{a, b} {
 					wantError(t, *got, http.StatusBadGateway, "gateway_error")
 				}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -119,16 +118,10 @@ func newPacking(t *testing.T, models []*model, edits ...func(*alipayai.Gateway))
 func (p *packing) ask(ctx context.Context, after time.Duration, text string, header ...string) *reply {
 	got := new(reply)
 	go func() {
-		time.Sleep(after)
+		<-time.After(after)
 		*got = p.callWith(ctx, userBody("u1", text, `"temperature":0`), header...)
 	}()
 	return got
-}
-
-// pass lets time pass, and what is under way then come to an end, or to its next wait.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
 }
 
 func wantText(t *testing.T, got *reply, text string) {

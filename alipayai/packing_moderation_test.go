@@ -161,7 +161,7 @@ func TestVerdictsAreMadeWhileCallsWait(t *testing.T) {
 					}
 					got[text] = p.ask(alipayai.WithModeration(t.Context(), alipayai.Moderation{Verdict: verdict}), 0, text)
 				}
-				pass(time.Second)
+				testwait.Pass(time.Second)
 				var left []string
 				for _, s := range m.sightings() {
 					left = append(left, s.when.Sub(began).String()+" "+strings.Join(s.texts, " "))

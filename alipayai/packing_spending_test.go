@@ -146,7 +146,7 @@ func TestEveryPackOfACallIsLogged(t *testing.T) {
 		for i := range 3 {
 			p.ask(t.Context(), 0, strconv.Itoa(i))
 		}
-		pass(time.Minute)
+		testwait.Pass(time.Minute)
 		all := l.taken()
 		if len(all) != 2 || all[0].RequestID == all[1].RequestID {
 			t.Fatalf("lines %+v, want one of each pack", all)

@@ -27,7 +27,7 @@ func TestAllThatWaitsLeavesWithOnePermit(t *testing.T) {
 		for i := range 15 {
 			got = append(got, p.ask(t.Context(), 100*time.Millisecond+time.Duration(i)*50*time.Millisecond, strconv.Itoa(i)))
 		}
-		pass(5 * time.Second)
+		testwait.Pass(5 * time.Second)
 		wantText(t, got[0], "re: first")
 		for i, one := range got[1:] {
 			wantText(t, one, "re: "+strconv.Itoa(i))
@@ -56,11 +56,11 @@ func TestAFullPackLeavesAtOnce(t *testing.T) {
 		for i := range 5 {
 			p.ask(t.Context(), time.Duration(i), strconv.Itoa(i))
 		}
-		pass(time.Second)
+		testwait.Pass(time.Second)
 		for i := range 3 { // of which two are as much as fits
 			p.ask(t.Context(), time.Duration(i), strings.Repeat(strconv.Itoa(i), 40))
 		}
-		pass(time.Second)
+		testwait.Pass(time.Second)
 		var sizes []int
 		for _, s := range m.sightings() {
 			sizes = append(sizes, len(s.texts))
@@ -109,7 +109,7 @@ func TestClientsThatLeave(t *testing.T) {
 					}
 					got = append(got, p.ask(ctx, 0, strconv.Itoa(i)))
 				}
-				pass(3 * time.Second)
+				testwait.Pass(3 * time.Second)
 				var sent []string
 				for _, s := range m.sightings() {
 					sent = append(sent, s.texts...)
@@ -153,11 +153,11 @@ func TestEachCallHasItsDeadline(t *testing.T) {
 		p.ask(t.Context(), 0, "takes the permit")
 		began := time.Now()
 		early, late := p.ask(t.Context(), time.Second, "early"), p.ask(t.Context(), 4*time.Second, "late")
-		pass(13*time.Second + time.Millisecond)
+		testwait.Pass(13*time.Second + time.Millisecond)
 		if wantError(t, *early, 504, "upstream_timeout"); early.header.Get("X-Should-Retry") != "false" {
 			t.Errorf("a call that may have executed has the header %v", early.header)
 		}
-		pass(3 * time.Second)
+		testwait.Pass(3 * time.Second)
 		wantText(t, late, "re: late")
 		wantHeader(t, *late, "X-Alipayai-Packed", "2")
 		if len(m.sightings()) != 2 || time.Since(began) > 17*time.Second {

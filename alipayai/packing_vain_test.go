@@ -42,7 +42,7 @@ func TestPacksInVainStop(t *testing.T) {
 				})
 				both := func() {
 					a, b := p.ask(t.Context(), 0, "a"), p.ask(t.Context(), 0, "b")
-					pass(time.Second)
+					testwait.Pass(time.Second)
 					wantText(t, a, "re: a")
 					wantText(t, b, "re: b")
 				}
@@ -52,7 +52,7 @@ func TestPacksInVainStop(t *testing.T) {
 				if packs != test.packs || !slices.Equal(seen.stopped, test.stopped) {
 					t.Errorf("%d packs, stopped %q; want %d, %q", packs, seen.stopped, test.packs, test.stopped)
 				}
-				pass(pack.OffFor)
+				testwait.Pass(pack.OffFor)
 				if both(); packs != test.packs+1 {
 					t.Errorf("%d packs an hour later", packs)
 				}

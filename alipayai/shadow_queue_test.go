@@ -173,7 +173,7 @@ func TestShadowOfPackedCalls(t *testing.T) {
 				for _, text := range []string{"a", "b"} {
 					go p.callWith(t.Context(), userBody("u1", text, member))
 				}
-				pass(time.Second)
+				testwait.Pass(time.Second)
 				pairs := s.settled(2)
 				if got := m.sightings(); len(got) != 1 || !got[0].packed || len(copies.sightings()) != 2 {
 					t.Errorf("%+v, and %+v", got, copies.sightings())

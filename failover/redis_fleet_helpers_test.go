@@ -124,7 +124,7 @@ func playExactly(t *testing.T, rule Rule, play func(f fleet, network *redistest.
 			}
 		}
 		network.Heal()
-		time.Sleep(time.Minute) // the client dials in the background
+		testwait.Pass(time.Minute) // the client dials in the background
 	})
 }
 
