@@ -104,7 +104,7 @@ func (m *metrics) init() {
 		"Verdicts on requests and answers, by moderator, by what has decided (rules, model, cache, error, output) and by result: allowed or blocked.",
 		"moderator", "by", "result")
 	m.moderationTime = m.histogram("caddy_alipayai_moderation_seconds",
-		"Time that verdicts of a moderator's model took, those of its cache included.", []float64{.001, .01, .05, .1, .2, .4, .8, 1.6, 3.2}, "moderator")
+		"Time that the verdicts of a moderator's model on one request took, those of its cache included.", []float64{.001, .01, .05, .1, .2, .4, .8, 1.6, 3.2}, "moderator")
 	m.cost = m.counter("caddy_alipayai_cost_total",
 		"What attempts have cost, in units of the currency, by how well that is known: known, estimated or unknown (at most).",
 		"provider", "model", "currency", "outcome")
