@@ -30,11 +30,14 @@ type record struct {
 	request [32]byte
 	state   state
 	answer  Answer
-	size    int64
+	size    int64 // 0 while it is not under the key
 	ending  ending[*record]
 	lease   time.Time        // when a call that has left counts as held
 	holding holding[*record] // in finished, while there is an answer
 }
+
+// kept reports whether it is under its key, sooner than a look there.
+func (r *record) kept() bool { return r.size > 0 }
 
 // NewMemoryClaims makes an empty one.
 func NewMemoryClaims(now func() time.Time) *MemoryClaims {
@@ -106,7 +109,7 @@ func (c *memoryClaim) Leave(_ context.Context, lease, ttl time.Duration) error {
 	defer m.mu.Unlock()
 	now := m.now()
 	m.expire(now)
-	if m.records[c.record.key] != &c.record {
+	if !c.record.kept() {
 		return ErrLost
 	}
 	return c.leave(now, lease, ttl)
@@ -154,7 +157,7 @@ func (c *memoryClaim) Release(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expire(m.now())
-	if m.records[r.key] == r && r.state.open() {
+	if r.kept() && r.state.open() {
 		m.remove(r)
 	}
 	return nil
@@ -165,14 +168,16 @@ func (c *memoryClaim) settle(now time.Time, to state, answer Answer, ttl time.Du
 	m, r := c.claims, &c.record
 	ends := now.Add(wholeMillis(ttl))
 	m.expire(now)
-	switch at := m.records[r.key]; {
-	case at == nil:
+	switch {
+	case !r.kept() && m.records[r.key] != nil:
+		return ErrLost
+	case !r.kept():
 		if !m.roomForKey(r.tenant, m.maxBytes) {
 			return errFull
 		}
-	case at == r && r.state == served && to == finished:
+	case r.state == served && to == finished:
 		return ErrTooLarge
-	case at != r, !r.state.open() && r.state != to:
+	case !r.state.open() && r.state != to:
 		return ErrLost
 	default:
 		m.forget(r) // and it keeps its place
@@ -242,7 +247,7 @@ func (m *MemoryClaims) endings(s state) *endings[*record] {
 // insert puts a record under its key until it ends, or changes the one that is there, of which
 // m.bytes counts nothing then.
 func (m *MemoryClaims) insert(r *record, to state, answer Answer, ends time.Time) {
-	if m.records[r.key] == r {
+	if r.kept() {
 		m.endings(r.state).remove(r)
 	} else {
 		m.records[r.key] = r
@@ -266,6 +271,7 @@ func (m *MemoryClaims) remove(r *record) {
 	}
 	m.endings(r.state).remove(r)
 	m.bytes -= r.size
+	r.size = 0
 }
 
 // Interface guards

@@ -275,18 +275,26 @@ func beyond(now, then *[]byte) error {
 	return nil
 }
 
-// Mentions reports whether text has word, which has an underscore. It looks for what begins with that, since JSON has few underscores
-// and many quotes: that takes a tenth of the time of a search for a name with the quotes about it.
+// Mentions reports whether text has word, which has an underscore. See [Behind].
 func Mentions(text []byte, word string) bool {
+	_, found := Behind(text, word)
+	return found
+}
+
+// Behind gives what of text follows the first word in it, and whether it has that. The word has an underscore: Behind looks for
+// what begins with that, since JSON has few underscores and many quotes. That takes a tenth of the time of a search for a name
+// with the quotes about it.
+func Behind(text []byte, word string) (rest []byte, found bool) {
 	before := strings.IndexByte(word, '_')
 	head, tail := []byte(word[:before]), []byte(word[before:])
-	for seen := 0; ; seen++ {
+	for seen := 0; ; {
 		at := bytes.Index(text[seen:], tail)
 		if at < 0 {
-			return false
+			return nil, false
 		}
 		if seen += at; bytes.HasSuffix(text[:seen], head) {
-			return true
+			return text[seen+len(tail):], true
 		}
+		seen++
 	}
 }

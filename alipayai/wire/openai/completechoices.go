@@ -57,7 +57,10 @@ func (c *choiceCompleter) chunk(data []byte, begins bool, finish string) []byte 
 }
 
 // hasSeveral reports whether several choices have a finish reason, of which one is known.
-func hasSeveral(body []byte) bool { return bytes.Count(body, []byte(`"finish_reason"`)) > 1 }
+func hasSeveral(body []byte) bool {
+	rest, found := wire.Behind(body, `"finish_reason"`)
+	return found && wire.Mentions(rest, `"finish_reason"`)
+}
 
 // hasDelta reports whether it is seen at a glance that a chunk has a delta, as in all but a few, which have one choice.
 func hasDelta(data []byte) bool {
