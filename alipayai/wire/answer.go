@@ -2,11 +2,9 @@ package wire
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -155,21 +153,24 @@ func (s *scanner) envelope(e *envelope) error {
 }
 
 // envelopeMember reads the member of that name.
-func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
+func (s *scanner) envelopeMember(e *envelope, name []byte) error {
+	if member, decides := deciding(name); decides {
+		return s.decidingMember(e, member)
+	}
+	if v := e.undecoded(name); v != nil {
+		var err error
+		*v, err = s.raw()
+		return err
+	}
 	switch string(name) {
 	case "model":
 		if s.is('"') {
-			var v jsontext.Value
-			if v, err = s.scalar(); err == nil {
+			v, err := s.scalar()
+			if err == nil {
 				e.Model = s.intern(v)
 			}
 			return err
 		}
-	case "choices":
-		if err = e.decided.once(memberChoices); err == nil {
-			err = s.readChoices(e)
-		}
-		return err
 	case "usage":
 		return s.usage(&e.Usage)
 	case "x_groq": // of Groq's streams (console.groq.com/docs/api-reference)
@@ -184,49 +185,14 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 		v, err := s.scalar()
 		e.tier = wordOf(v)
 		return err
-	case "data":
-		list := s.is('[')
-		filled, err := s.skip()
-		e.HasChoices = e.HasChoices || list && filled
-		return cmp.Or(err, e.decided.once(memberData))
-	case "error":
-		if err = e.decided.once(memberError); err == nil {
-			e.Failure, err = s.errorMember(e)
-		}
-		return err
-	case "result":
-		if err = e.decided.once(memberResult); err == nil {
-			err = s.globalResult(e)
-		}
-		return err
 	case "object":
 		v, err := s.scalar()
 		e.isError = e.isError || equals(v, "error") || equals(v, "Error")
 		return err
-	case "code":
-		e.code, err = s.scalar()
-		return cmp.Or(err, e.decided.once(memberCode))
 	case "status", "statusCode":
+		var err error
 		e.status, err = s.scalar()
 		return err
-	case "message", "msg":
-		e.message, err = s.raw()
-		return err
-	case "detail":
-		e.detail, err = s.raw()
-		return err
-	case "title": // RFC 9457
-		e.title, err = s.raw()
-		return err
-	case "errors":
-		e.errors, err = s.raw()
-		return err
-	case "error_message", "errorMessage", "error_msg", "errorMsg", "err", "error_description", "reason", "description", "Message", "fault":
-		e.said, err = s.raw()
-		return err
-	case "type":
-		e.typ, err = s.scalar()
-		return cmp.Or(err, e.decided.once(memberType))
 	case "error_type", "__type": // Hugging Face TGI's, and Amazon's
 		v, err := s.scalar()
 		if len(e.typ) == 0 {
@@ -238,125 +204,80 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) (err error) {
 	case "base_resp":
 		return s.baseResponse(e)
 	case "param":
+		var err error
 		e.param, err = s.scalar()
 		return err
-	case "payload":
-		e.payload, err = s.raw()
-		return cmp.Or(err, e.decided.once(memberPayload))
 	default:
 		if bytes.HasSuffix(name, []byte("_response")) {
 			return s.gatewayResponse(e)
 		}
 	}
-	_, err = s.skip()
-	return err
-}
-
-// readChoices reads the array of that name.
-func (s *scanner) readChoices(e *envelope) error {
-	if !s.is('[') {
-		_, err := s.skip()
-		return err
-	}
-	position := 0
-	return s.array(func() error {
-		e.HasChoices = true
-		index, finished, reasons, before, native := position, false, 0, e.Content, ""
-		e.Content = false
-		position++
-		err := s.eachMember(func(name []byte) error {
-			switch string(name) {
-			case "index":
-				v, err := s.scalar()
-				if n, ok := TokenCount(v); ok {
-					index = int(min(n, maxChoice))
-				}
-				return err
-			case "delta", "message":
-				return s.eachMember(func(name []byte) error { return s.contentMember(e, name) })
-			case "finish_reason":
-				v, err := s.scalar()
-				if reasons++; reasons > 1 && (finished || v.Kind() == '"') {
-					return errRepeated // clients take the last one, or the first
-				}
-				if err == nil && v.Kind() == '"' && len(v) > len(`""`) {
-					finished = true
-					e.finish(finishReason(v))
-				}
-				return err
-			case "usage": // of Moonshot's streams: https://github.com/earendil-works/pi/issues/2017
-				return s.usage(&e.elsewhere)
-			case "native_finish_reason":
-				v, err := s.scalar()
-				if err == nil && v.Kind() == '"' && string(v) != `"stop"` {
-					native = strings.ToLower(clean(v, maxWord))
-				}
-				return err
-			case "error":
-				f, err := s.errorMember(nil)
-				if e.choiceFailure == nil {
-					e.choiceFailure = f
-				}
-				return err
-			case "content_filter_results":
-				if e.isError {
-					return s.filtered(e)
-				}
-			}
-			_, err := s.skip()
-			return err
-		})
-		if finished && slices.Contains(natives, native) {
-			e.finish(native)
-		}
-		e.choices.add(index, finished, e.Content)
-		e.open = e.open || !finished
-		e.Content = e.Content || before
-		return err
-	})
-}
-
-// contentMember reads a member of a message or delta.
-func (s *scanner) contentMember(e *envelope, name []byte) error {
-	switch string(name) {
-	case "content", "reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "refusal", "tool_calls", "function_call", "audio", "images":
-		isContent := string(name) == "content" && s.is('"')
-		before := s.dec.InputOffset()
-		filled, err := s.skip()
-		e.Content = e.Content || filled
-		if filled {
-			e.contentBytes += int(s.dec.InputOffset() - before)
-		}
-		if isContent && err == nil {
-			e.contentEnd = int(s.dec.InputOffset()) - 1
-			e.contentStart = int(before) + bytes.IndexByte(s.text[before:], '"') + 1
-		}
-		return err
-	}
 	_, err := s.skip()
 	return err
 }
 
-// finish takes note of a choice's finish reason: the first counts, but for a worse one.
-func (a *Answer) finish(reason string) {
-	if a.FinishReason == "" || EndingOf(reason) < EndingOf(a.FinishReason) {
-		a.FinishReason = reason
+// undecoded gives the place of a member that is read only if the answer is a failure; nil for any other name.
+func (e *envelope) undecoded(name []byte) *jsontext.Value {
+	switch string(name) {
+	case "message", "msg":
+		return &e.message
+	case "detail":
+		return &e.detail
+	case "title": // RFC 9457
+		return &e.title
+	case "errors":
+		return &e.errors
+	case "error_message", "errorMessage", "error_msg", "errorMsg", "err", "error_description", "reason", "description", "Message", "fault":
+		return &e.said
 	}
+	return nil
 }
 
-// finishReason decodes a finish reason; the common ones, without an allocation.
-func finishReason(v jsontext.Value) string {
-	switch string(v) {
-	case `"stop"`:
-		return "stop"
-	case `"length"`:
-		return "length"
-	case `"tool_calls"`:
-		return "tool_calls"
-	case `"content_filter"`:
-		return "content_filter"
+// deciding gives the member of that name, if it is one of those that decide.
+func deciding(name []byte) (member members, decides bool) {
+	switch string(name) {
+	case "choices":
+		return memberChoices, true
+	case "data":
+		return memberData, true
+	case "error":
+		return memberError, true
+	case "result":
+		return memberResult, true
+	case "code":
+		return memberCode, true
+	case "type":
+		return memberType, true
+	case "payload":
+		return memberPayload, true
 	}
-	return clean(v, maxWord)
+	return 0, false
+}
+
+// decidingMember reads such a member, whose second one fails.
+func (s *scanner) decidingMember(e *envelope, member members) (err error) {
+	if err := e.decided.once(member); err != nil {
+		return err
+	}
+	switch member {
+	case memberChoices:
+		err = s.readChoices(e)
+	case memberData:
+		list, filled := s.is('['), false
+		filled, err = s.skip()
+		e.HasChoices = e.HasChoices || list && filled
+	case memberError:
+		e.Failure, err = s.errorMember(e)
+	case memberResult:
+		err = s.globalResult(e)
+	case memberCode:
+		e.code, err = s.scalar()
+	case memberType:
+		e.typ, err = s.scalar()
+	case memberPayload:
+		e.payload, err = s.raw()
+	}
+	return err
 }
 
 // malformed describes what stopped the walk without quoting the text.

@@ -3,6 +3,8 @@ package wire
 import (
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Ending is how much of an answer a finish reason says that there is.
@@ -96,33 +98,24 @@ var natives = []string{"error", "network_error", "insufficient_system_resource",
 // OpenAI has none: they know it, or are right to refuse the answer.
 func IsBrokenOff(finishReason string) bool { return slices.Contains(natives, FinishCode(finishReason)) }
 
-// choiceSet says which of an answer's choices have come and which have a finish reason, by their index. From the
-// sixty-fourth on they share one place that never finishes: such an answer ends with its [DONE] alone.
-//
-// What comes of a choice after its finish reason reopens it.
-type choiceSet struct{ begun, finished, reopened uint64 }
-
-const maxChoice = 63
-
-func (c *choiceSet) add(index int, finished, content bool) {
-	bit := uint64(1) << min(max(index, 0), maxChoice)
-	c.begun |= bit
-	switch {
-	case finished && index < maxChoice:
-		c.finished |= bit
-	case content && !finished:
-		c.finished &^= bit
-		c.reopened |= bit
+// finish takes note of a choice's finish reason: the first counts, but for a worse one.
+func (a *Answer) finish(reason string) {
+	if a.FinishReason == "" || EndingOf(reason) < EndingOf(a.FinishReason) {
+		a.FinishReason = reason
 	}
 }
 
-func (c *choiceSet) merge(more choiceSet) {
-	c.begun |= more.begun
-	c.finished = c.finished&^more.reopened | more.finished
+// finishReason decodes a finish reason; the common ones, without an allocation.
+func finishReason(v jsontext.Value) string {
+	switch string(v) {
+	case `"stop"`:
+		return "stop"
+	case `"length"`:
+		return "length"
+	case `"tool_calls"`:
+		return "tool_calls"
+	case `"content_filter"`:
+		return "content_filter"
+	}
+	return clean(v, maxWord)
 }
-
-// unfinished reports whether one of the choices has no finish reason; those that share a place are not told apart.
-func (c *choiceSet) unfinished() bool { return c.begun&^(1<<maxChoice) != c.finished }
-
-// allFinished reports whether there are choices and each has its finish reason.
-func (c *choiceSet) allFinished() bool { return c.begun != 0 && c.begun == c.finished }

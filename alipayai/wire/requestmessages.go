@@ -29,7 +29,7 @@ func (s *scanner) messages(r *Request) error {
 	return err
 }
 
-// message looks for images in the parts of a message's content. by is the role of one with nothing but a text.
+// message reads a message. by is the role of one with nothing but a text.
 func (s *scanner) message(r *Request) (by string, err error) {
 	if !s.is('{') {
 		return "", s.wrongType(s.where(), messageShape.want)
@@ -52,55 +52,65 @@ func (s *scanner) message(r *Request) (by string, err error) {
 		}
 		plain = false
 		switch {
+		case string(name) == "content" && s.is('['):
+			return s.contentParts(r)
 		case string(name) == "function_call":
 			r.Functions = r.Functions || !s.is('n')
 			return s.typedMember(messageShape.members["function_call"])
 		case string(name) == "tool_calls" || string(name) == "refusal":
 			return s.typedMember(messageShape.members[string(name)])
-		case string(name) != "content" || !s.is('['):
-			_, err = s.skip()
-			return err
 		}
-		s.enter("content")
-		s.elements()
-		defer func() { s.path = s.path[:len(s.path)-2] }()
-		return s.array(func() error {
-			if s.next(); !s.is('{') {
-				return s.wrongType(s.where(), part.want)
-			}
-			isImage, size := false, 0
-			err := s.object(func(name []byte) error {
-				if err := s.mistyped(part, name); err != nil {
-					return err
-				}
-				switch string(name) {
-				case "image_url":
-					before := s.dec.InputOffset()
-					err := s.typedMember(part.members["image_url"])
-					if after := s.dec.InputOffset(); isPicture(s.text[before:after]) {
-						size += int(after - before)
-					}
-					return err
-				case "type":
-					v, err := s.scalar()
-					isImage = equals(v, "image_url")
-					return err
-				}
-				_, err := s.skip()
-				return err
-			})
-			if isImage {
-				r.HasImages = true
-				r.Images++
-				r.ImageBytes += size
-			}
-			return err
-		})
+		_, err = s.skip()
+		return err
 	})
 	if !text || !plain {
 		by = ""
 	}
 	return by, err
+}
+
+// contentParts counts the images among the parts of a message's content.
+func (s *scanner) contentParts(r *Request) error {
+	s.enter("content")
+	s.elements()
+	defer func() { s.path = s.path[:len(s.path)-2] }()
+	return s.array(func() error {
+		if s.next(); !s.is('{') {
+			return s.wrongType(s.where(), part.want)
+		}
+		return s.contentPart(r)
+	})
+}
+
+// contentPart reads one, with how long the address or the data of an image is.
+func (s *scanner) contentPart(r *Request) error {
+	isImage, size := false, 0
+	err := s.object(func(name []byte) error {
+		if err := s.mistyped(part, name); err != nil {
+			return err
+		}
+		switch string(name) {
+		case "image_url":
+			before := s.dec.InputOffset()
+			err := s.typedMember(part.members["image_url"])
+			if after := s.dec.InputOffset(); isPicture(s.text[before:after]) {
+				size += int(after - before)
+			}
+			return err
+		case "type":
+			v, err := s.scalar()
+			isImage = equals(v, "image_url")
+			return err
+		}
+		_, err := s.skip()
+		return err
+	})
+	if isImage {
+		r.HasImages = true
+		r.Images++
+		r.ImageBytes += size
+	}
+	return err
 }
 
 // isPicture reports whether what names an image, as written, is an address or holds a picture: a PDF, which some formats

@@ -57,76 +57,95 @@ func maySayServing(body []byte) bool {
 }
 
 // ServingOf reads what a request chooses.
-func ServingOf(body []byte) (chosen Serving) {
+func ServingOf(body []byte) Serving {
 	if !maySayServing(body) {
-		return chosen
+		return Serving{}
 	}
 	s := newScanner(body, Limits{})
 	defer s.release()
-	fast, mostCalls := false, int64(0)
-	add := func() error {
-		v, err := s.scalar()
-		if model := wordOf(v); model != "" {
-			chosen.Models = append(chosen.Models, model)
-		}
-		return err
-	}
+	var r servingReading
 	// What cannot be read is no request of this form.
-	_ = s.document(func(name []byte) error {
-		switch kind := string(name); {
-		case kind == "service_tier":
-			v, err := s.scalar()
-			chosen.Tier = wordOf(v)
-			return err
-		case kind == "speed":
-			v, err := s.scalar()
-			fast = wordOf(v) == "fast"
-			return err
-		case kind == "web_search_options" && !s.is('n'):
-			chosen.search(0)
-		case kind == "max_tool_calls":
+	_ = s.document(func(name []byte) error { return s.servingMember(&r, name) })
+	return r.whole()
+}
+
+// servingReading is a Serving while it is read.
+type servingReading struct {
+	Serving
+	fast     bool
+	maxCalls int64 // of all tools together
+}
+
+func (r *servingReading) whole() Serving {
+	chosen := r.Serving
+	if r.fast {
+		chosen.Tier = "fast"
+	}
+	if chosen.Searches && r.maxCalls > 0 && (chosen.MaxSearches == 0 || r.maxCalls < chosen.MaxSearches) {
+		chosen.MaxSearches = r.maxCalls
+	}
+	return chosen
+}
+
+// servingMember reads the member of a request of that name.
+func (s *scanner) servingMember(r *servingReading, name []byte) (err error) {
+	var v jsontext.Value
+	switch kind := string(name); {
+	case kind == "service_tier":
+		v, err = s.scalar()
+		r.Tier = wordOf(v)
+		return err
+	case kind == "speed":
+		v, err = s.scalar()
+		r.fast = wordOf(v) == "fast"
+		return err
+	case kind == "web_search_options" && !s.is('n'):
+		r.search(0)
+	case kind == "max_tool_calls":
+		r.maxCalls, err = s.count()
+		return err
+	case kind == "tools" && s.is('['):
+		return s.array(func() error { return s.searching(&r.Serving) })
+	case kind == "fallbacks" && s.is('"'):
+		v, err = s.scalar()
+		r.Unnamed = wordOf(v) != ""
+		return err
+	case (kind == "models" || kind == "fallbacks") && s.is('['):
+		return s.array(func() error { return s.standIn(&r.Serving) })
+	}
+	_, err = s.skip()
+	return err
+}
+
+// standIn reads a model that may answer in the place of the request's own: its name, or an object with how it is served besides.
+func (s *scanner) standIn(chosen *Serving) error {
+	if !s.is('{') {
+		return s.standInName(chosen)
+	}
+	return s.object(func(name []byte) error {
+		switch string(name) {
+		case "model":
+			return s.standInName(chosen)
+		case "max_tokens", "max_completion_tokens", "max_output_tokens":
 			most, err := s.count()
-			mostCalls = most
+			chosen.MaxTokens = max(chosen.MaxTokens, most)
 			return err
-		case kind == "tools" && s.is('['):
-			return s.array(func() error { return s.searching(&chosen) })
-		case kind == "fallbacks" && s.is('"'):
+		case "service_tier", "speed":
 			v, err := s.scalar()
-			chosen.Unnamed = wordOf(v) != ""
+			chosen.OwnTier = chosen.OwnTier || v.Kind() == '"'
 			return err
-		case (kind == "models" || kind == "fallbacks") && s.is('['):
-			return s.array(func() error {
-				if !s.is('{') {
-					return add()
-				}
-				return s.object(func(name []byte) error {
-					switch string(name) {
-					case "model":
-						return add()
-					case "max_tokens", "max_completion_tokens", "max_output_tokens":
-						most, err := s.count()
-						chosen.MaxTokens = max(chosen.MaxTokens, most)
-						return err
-					case "service_tier", "speed":
-						v, err := s.scalar()
-						chosen.OwnTier = chosen.OwnTier || v.Kind() == '"'
-						return err
-					}
-					_, err := s.skip()
-					return err
-				})
-			})
 		}
 		_, err := s.skip()
 		return err
 	})
-	if fast {
-		chosen.Tier = "fast"
+}
+
+func (s *scanner) standInName(chosen *Serving) error {
+	v, err := s.scalar()
+	if model := wordOf(v); model != "" {
+		chosen.Models = append(chosen.Models, model)
 	}
-	if chosen.Searches && mostCalls > 0 && (chosen.MaxSearches == 0 || mostCalls < chosen.MaxSearches) {
-		chosen.MaxSearches = mostCalls
-	}
-	return chosen
+	return err
 }
 
 // search adds a tool that searches that often; 0 where it does not say.

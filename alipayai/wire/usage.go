@@ -120,119 +120,155 @@ func ReadUsage(v jsontext.Value) (Usage, error) {
 	return u, nil
 }
 
+// usageParts is OpenAI's usage object while it is read.
+type usageParts struct {
+	Usage
+	// other has the prompt and the answer where they go by the names that the Responses API and Anthropic have for them.
+	other struct{ prompt, completion int64 }
+	// ownKey says that another vendor charges besides, by a key of one's own there.
+	ownKey bool
+}
+
 // usage reads OpenAI's usage object. It is null in all chunks but the last of a stream, and embeddings have no completion
-// tokens. Reasoning that the total alone counts was generated too: xAI has it beside completion_tokens, in the details
-// (https://github.com/Wei-Shaw/sub2api/issues/5771), and Gemini nowhere else. What the cache has is a part of the prompt,
-// under several names; where the total has room for both, or it is more than the whole, it was counted beside it.
+// tokens.
 func (s *scanner) usage(u *Usage) error {
-	var got, other Usage
-	plausible, ownKey := true, false
-	err := s.eachMember(func(name []byte) error {
-		var n *int64
-		part := false
-		switch string(name) {
-		case "prompt_tokens":
-			n = &got.Prompt
-		case "completion_tokens":
-			n = &got.Completion
-		case "total_tokens":
-			n = &got.Total
-		case "input_tokens":
-			n = &other.Prompt
-		case "output_tokens":
-			n = &other.Completion
-		case "prompt_cache_hit_tokens", // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
-			"cached_tokens",           // Moonshot's (platform.kimi.ai/docs/api/chat)
-			"cache_read_input_tokens": // Anthropic's, which LiteLLM repeats (docs.litellm.ai/docs/completion/prompt_caching)
-			n, part = &got.Cached, true
-		case "cache_creation_input_tokens":
-			n, part = &got.Written, true
-		case "prompt_tokens_details", "input_tokens_details":
-			return s.details(detail{"cached_tokens", &got.Cached}, detail{"audio_tokens", &got.AudioIn}, detail{"image_tokens", &got.ImageIn},
-				detail{"cache_write_tokens", &got.Written},    // OpenAI's and OpenRouter's
-				detail{"cache_creation_tokens", &got.Written}, // LiteLLM's
-				detail{"web_search_requests", &got.Searches})  // too, of Gemini and xAI (https://github.com/BerriAI/litellm/pull/16001)
-		case "completion_tokens_details", "output_tokens_details":
-			return s.details(detail{"reasoning_tokens", &got.Reasoning}, detail{"audio_tokens", &got.AudioOut}, detail{"image_tokens", &got.ImageOut})
-		case "server_tool_use": // Anthropic's, which LiteLLM repeats, and OpenRouter's
-			return s.details(detail{"web_search_requests", &got.Searches})
-		case "server_side_tool_usage_details": // xAI's (https://github.com/BerriAI/litellm/pull/30817)
-			return s.details(detail{"web_search_calls", &got.Searches})
-		case "num_search_queries": // Perplexity's (docs.perplexity.ai/api-reference/chat-completions-post)
-			n, part = &got.Searches, true
-		case "cost":
-			return s.amount(&got.Cost)
-		case "is_byok":
-			v, err := s.scalar()
-			ownKey = v.Kind() == 't'
-			return err
-		case "cost_details":
-			return s.eachMember(func(name []byte) error {
-				if string(name) == "upstream_inference_cost" {
-					return s.amount(&got.KeyCost)
-				}
-				_, err := s.skip()
-				return err
-			})
-		default:
-			_, err := s.skip()
-			return err
-		}
-		if s.is('n') {
-			_, err := s.skip()
-			return err
-		}
-		v, err := s.scalar()
-		if err != nil {
-			return err
-		}
-		count, ok := UsageCount(v)
-		plausible = plausible && ok
-		if part {
-			*n = max(*n, count)
-			return nil
-		}
-		*n, got.OK = count, true
-		return nil
-	})
-	if err != nil || !got.OK {
+	var parts usageParts
+	err := s.eachMember(func(name []byte) error { return s.usageMember(&parts, name) })
+	switch {
+	case err != nil || !parts.OK:
 		return err
-	}
-	if !ownKey { // else it is a part of the cost
-		got.KeyCost = ""
-	}
-	if got.Prompt == 0 && got.Completion == 0 {
-		got.Prompt, got.Completion = other.Prompt, other.Completion
-	}
-	if !plausible {
+	case parts.Implausible:
 		*u = Usage{Implausible: true}
 		return nil
 	}
-	got.Total = max(got.Total, got.Prompt+got.Completion) // a tenant's limit counts it
-	cache := got.Cached + got.Written
-	switch more := got.Total - got.Prompt - got.Completion; {
-	case more <= 0 || got.Prompt == 0:
-	case more != got.Reasoning && (more == cache || more == got.Cached || more == got.Written):
-		got.Prompt += more
+	*u = parts.whole()
+	return nil
+}
+
+// usageMember reads the member of that name.
+func (s *scanner) usageMember(p *usageParts, name []byte) error {
+	if n, part := p.number(name); n != nil {
+		return s.usageNumber(p, n, part)
+	}
+	switch string(name) {
+	case "prompt_tokens_details", "input_tokens_details":
+		return s.details(detail{"cached_tokens", &p.Cached}, detail{"audio_tokens", &p.AudioIn}, detail{"image_tokens", &p.ImageIn},
+			detail{"cache_write_tokens", &p.Written},    // OpenAI's and OpenRouter's
+			detail{"cache_creation_tokens", &p.Written}, // LiteLLM's
+			detail{"web_search_requests", &p.Searches})  // too, of Gemini and xAI (https://github.com/BerriAI/litellm/pull/16001)
+	case "completion_tokens_details", "output_tokens_details":
+		return s.details(detail{"reasoning_tokens", &p.Reasoning}, detail{"audio_tokens", &p.AudioOut}, detail{"image_tokens", &p.ImageOut})
+	case "server_tool_use": // Anthropic's, which LiteLLM repeats, and OpenRouter's
+		return s.details(detail{"web_search_requests", &p.Searches})
+	case "server_side_tool_usage_details": // xAI's (https://github.com/BerriAI/litellm/pull/30817)
+		return s.details(detail{"web_search_calls", &p.Searches})
+	case "cost":
+		return s.amount(&p.Cost)
+	case "cost_details":
+		return s.eachMember(func(name []byte) error {
+			if string(name) == "upstream_inference_cost" {
+				return s.amount(&p.KeyCost)
+			}
+			_, err := s.skip()
+			return err
+		})
+	case "is_byok":
+		v, err := s.scalar()
+		p.ownKey = v.Kind() == 't'
+		return err
+	}
+	_, err := s.skip()
+	return err
+}
+
+// number gives the place of the number of that name; nil for any other name. A part is what more than one member may have, of
+// which the greatest counts. There is no usage without one that is no part.
+func (p *usageParts) number(name []byte) (n *int64, part bool) {
+	switch string(name) {
+	case "prompt_tokens":
+		return &p.Prompt, false
+	case "completion_tokens":
+		return &p.Completion, false
+	case "total_tokens":
+		return &p.Total, false
+	case "input_tokens":
+		return &p.other.prompt, false
+	case "output_tokens":
+		return &p.other.completion, false
+	case "prompt_cache_hit_tokens", // DeepSeek's (api-docs.deepseek.com/guides/kv_cache)
+		"cached_tokens",           // Moonshot's (platform.kimi.ai/docs/api/chat)
+		"cache_read_input_tokens": // Anthropic's, which LiteLLM repeats (docs.litellm.ai/docs/completion/prompt_caching)
+		return &p.Cached, true
+	case "cache_creation_input_tokens":
+		return &p.Written, true
+	case "num_search_queries": // Perplexity's (docs.perplexity.ai/api-reference/chat-completions-post)
+		return &p.Searches, true
+	}
+	return nil, false
+}
+
+// usageNumber reads a number into its place, and notes one that cannot be counted. null is none.
+func (s *scanner) usageNumber(p *usageParts, n *int64, part bool) error {
+	if s.is('n') {
+		_, err := s.skip()
+		return err
+	}
+	v, err := s.scalar()
+	if err != nil {
+		return err
+	}
+	count, plausible := UsageCount(v)
+	p.Implausible = p.Implausible || !plausible
+	if part {
+		*n = max(*n, count)
+		return nil
+	}
+	*n, p.OK = count, true
+	return nil
+}
+
+// whole puts together what was read, so that each number is a part of the one that it is said to be a part of. A tenant's limit
+// counts the total.
+func (p *usageParts) whole() Usage {
+	u := p.Usage
+	if !p.ownKey { // else it is a part of the cost
+		u.KeyCost = ""
+	}
+	if u.Prompt == 0 && u.Completion == 0 {
+		u.Prompt, u.Completion = p.other.prompt, p.other.completion
+	}
+	u.Total = max(u.Total, u.Prompt+u.Completion)
+	u.addUncounted()
+	u.Total = max(u.Total, u.Prompt+u.Completion)
+	u.Cached = min(u.Cached, u.Prompt)
+	u.Written, u.Reasoning = min(u.Written, u.Prompt-u.Cached), min(u.Reasoning, u.Completion)
+	u.AudioIn, u.ImageIn = min(u.AudioIn, u.Prompt), min(u.ImageIn, u.Prompt)
+	u.AudioOut, u.ImageOut = min(u.AudioOut, u.Completion), min(u.ImageOut, u.Completion)
+	return u
+}
+
+// addUncounted adds to the prompt and to the answer what was counted beside them. Reasoning that the total alone counts was
+// generated too: xAI has it beside completion_tokens, in the details (https://github.com/Wei-Shaw/sub2api/issues/5771), and
+// Gemini nowhere else. What the cache has is a part of the prompt, under several names; where the total has room for both, or it
+// is more than the whole, it was counted beside it.
+func (u *Usage) addUncounted() {
+	cache := u.Cached + u.Written
+	switch more := u.Total - u.Prompt - u.Completion; {
+	case more <= 0 || u.Prompt == 0:
+	case more != u.Reasoning && (more == cache || more == u.Cached || more == u.Written):
+		u.Prompt += more
 	default: // reasoning, or what is counted nowhere else: a call is charged no less than the total
-		got.Completion += more
+		u.Completion += more
 	}
 	switch {
-	case got.Cached > got.Prompt:
-		got.Prompt += cache
-	case cache > got.Prompt: // what is read is a part of the prompt, and what is written is not
-		got.Prompt += got.Written
+	case u.Cached > u.Prompt:
+		u.Prompt += cache
+	case cache > u.Prompt: // what is read is a part of the prompt, and what is written is not
+		u.Prompt += u.Written
 	}
-	if got.Reasoning > got.Completion {
-		got.Completion += got.Reasoning
+	if u.Reasoning > u.Completion {
+		u.Completion += u.Reasoning
 	}
-	got.Total = max(got.Total, got.Prompt+got.Completion)
-	got.Cached = min(got.Cached, got.Prompt)
-	got.Written, got.Reasoning = min(got.Written, got.Prompt-got.Cached), min(got.Reasoning, got.Completion)
-	got.AudioIn, got.ImageIn = min(got.AudioIn, got.Prompt), min(got.ImageIn, got.Prompt)
-	got.AudioOut, got.ImageOut = min(got.AudioOut, got.Completion), min(got.ImageOut, got.Completion)
-	*u = got
-	return nil
 }
 
 // amount reads a number as it is written.

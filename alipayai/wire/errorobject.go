@@ -1,0 +1,202 @@
+package wire
+
+import (
+	"bytes"
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// errorParts is the object of an error while it is read. Values that matter only where another says nothing stay undecoded.
+type errorParts struct {
+	Failure
+	status, message, detail, raw jsontext.Value
+	// said are members of other names that say what failed, by [wordNames].
+	said map[string]jsontext.Value
+	// inner is the failure of a server behind the upstream.
+	inner   *Failure
+	decided members
+}
+
+// errorObject reads the object of an error; nil for an empty one.
+func (s *scanner) errorObject() (*Failure, error) {
+	p := errorParts{said: make(map[string]jsontext.Value)}
+	empty := true
+	err := s.object(func(name []byte) error {
+		empty = false
+		return s.errorObjectMember(&p, name)
+	})
+	if err != nil || empty {
+		return nil, err
+	}
+	return p.failure(), nil
+}
+
+// errorObjectMember reads the member of that name.
+func (s *scanner) errorObjectMember(p *errorParts, name []byte) (err error) {
+	switch string(name) {
+	case "code":
+		return cmp.Or(s.code(&p.Code), p.decided.once(memberCode))
+	case "message", "msg":
+		p.message, err = s.raw()
+		return err
+	case "detail", "details": // FastAPI's and its like; Google's and OpenRouter's come beside a message
+		p.detail, err = s.raw()
+		return err
+	case "type":
+		return cmp.Or(s.code(&p.Type), p.decided.once(memberType))
+	case "param":
+		return s.code(&p.Param)
+	case "status": // Google's word, RESOURCE_EXHAUSTED; a number elsewhere
+		p.status, err = s.scalar()
+		return err
+	case "metadata":
+		return s.eachMember(func(name []byte) error { return s.errorMetadata(p, name) })
+	case "error": // what a server behind it has said
+		if s.is('{') {
+			p.inner, err = s.errorObject()
+			return err
+		}
+	}
+	if slices.Contains(wordNames, string(name)) {
+		p.said[string(name)], err = s.raw()
+		return err
+	}
+	_, err = s.skip()
+	return err
+}
+
+// errorMetadata reads the member of that name of OpenRouter's metadata.
+func (s *scanner) errorMetadata(p *errorParts, name []byte) (err error) {
+	switch {
+	case string(name) == "error_type" && p.Type == "":
+		return s.code(&p.Type)
+	case string(name) == "raw":
+		p.raw, err = s.raw()
+		return err
+	case string(name) == "headers":
+		headers, err := s.raw()
+		p.ResetAt = resetAt(headers)
+		return err
+	}
+	_, err = s.skip()
+	return err
+}
+
+// failure puts together what was read.
+func (p *errorParts) failure() *Failure {
+	f := p.Failure
+	switch p.status.Kind() {
+	case '"':
+		f.Type = cmp.Or(f.Type, code(p.status))
+	case '0':
+		f.Code = cmp.Or(f.Code, statusNumber(p.status))
+	}
+	f.Message = cmp.Or(words(p.message), words(p.detail))
+	f.Reason, f.RetryAfter = errorDetails(p.detail)
+	for _, name := range wordNames {
+		f.Message = cmp.Or(f.Message, words(p.said[name]))
+	}
+	f.refine(p.inner)
+	f.refine(quotedFailure(p.message))
+	if heard := words(p.raw); f.Message == openRouterFailed && heard != "" {
+		f.Message = cleanText(openRouterFailed+": "+heard, maxMessage)
+	}
+	return &f
+}
+
+// refine takes from what a server behind the upstream has said what the upstream does not say itself.
+func (f *Failure) refine(inner *Failure) {
+	if inner == nil {
+		return
+	}
+	if n, err := strconv.Atoi(f.Code); err == nil && inner.Type != "" && f.Type == http.StatusText(n) {
+		f.Type = "" // which says no more than the code
+	}
+	f.Code, f.Type, f.Message = cmp.Or(f.Code, inner.Code), cmp.Or(f.Type, inner.Type), cmp.Or(f.Message, inner.Message)
+	f.Reason, f.RetryAfter = cmp.Or(f.Reason, inner.Reason), cmp.Or(f.RetryAfter, inner.RetryAfter)
+}
+
+// quotedFailure reads a message that is the JSON of a failure itself, as proxies quote Google's; nil for any other.
+func quotedFailure(message jsontext.Value) *Failure {
+	if message.Kind() != '"' || !bytes.ContainsAny(message, "{[") {
+		return nil
+	}
+	text := strings.TrimSpace(unquote(message))
+	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return nil
+	}
+	e, err := parseEnvelope([]byte(text), Limits{}, envelope{isError: true})
+	if err != nil {
+		return nil
+	}
+	return e.Failure
+}
+
+// openRouterFailed is what OpenRouter says of any failure of a provider behind it, whose own words are in metadata.raw:
+// https://openrouter.ai/docs/api/errors.
+const openRouterFailed = "Provider returned error"
+
+// resetAt reads X-RateLimit-Reset, in milliseconds since 1970, of the header fields that OpenRouter quotes.
+func resetAt(headers jsontext.Value) time.Time {
+	if headers.Kind() != '{' {
+		return time.Time{}
+	}
+	var at time.Time
+	s := newScanner(headers, Limits{}, lenient...)
+	defer s.release()
+	_ = s.object(func(name []byte) error { // has been read before
+		if !strings.EqualFold(string(name), "X-RateLimit-Reset") {
+			_, err := s.skip()
+			return err
+		}
+		v, err := s.scalar()
+		if n, perr := strconv.ParseInt(scalarText(v), 10, 64); perr == nil && n >= 1e12 && n < 1e13 {
+			at = time.UnixMilli(n)
+		}
+		return err
+	})
+	return at
+}
+
+// errorDetails reads, among the details of an error, reason of a google.rpc.ErrorInfo and retryDelay of a google.rpc.RetryInfo, a
+// protobuf Duration in JSON: decimal seconds with an s behind them (https://protobuf.dev/programming-guides/json).
+func errorDetails(details jsontext.Value) (reason string, delay time.Duration) {
+	if details.Kind() != '[' || !bytes.Contains(details, []byte("google.rpc.")) {
+		return "", 0
+	}
+	s := newScanner(details, Limits{}, lenient...)
+	defer s.release()
+	_ = s.array(func() error { // has been read before
+		var kind, why, text string
+		err := s.eachMember(func(name []byte) error {
+			switch string(name) {
+			case "@type":
+				return s.word(&kind, maxWord)
+			case "reason":
+				return s.word(&why, maxWord)
+			case "retryDelay":
+				return s.word(&text, maxWord)
+			}
+			_, err := s.skip()
+			return err
+		})
+		if strings.HasSuffix(kind, "google.rpc.ErrorInfo") {
+			reason = cmp.Or(reason, why)
+		}
+		seconds, number := strings.CutSuffix(text, "s")
+		if f, ferr := strconv.ParseFloat(seconds, 64); number && ferr == nil && strings.HasSuffix(kind, "google.rpc.RetryInfo") && f > 0 {
+			delay = max(delay, time.Duration(min(f, maxSeconds)*float64(time.Second)))
+		}
+		return err
+	})
+	return reason, delay
+}
+
+// maxSeconds is a week: more than anything waits, and far from an overflow.
+const maxSeconds = 7 * 24 * 60 * 60
