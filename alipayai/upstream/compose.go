@@ -68,53 +68,65 @@ func (x *Exchange) sign(r *Request) error {
 		m = p.message(method, target, h, body, p.signingTime(x.now()))
 		m.Room = x.fields[:]
 	}
+	var err error
 	if p.envelope != nil && r.Client == nil && len(body) > 0 {
-		var err error
 		if body, err = p.envelope.wrap(body, m, p.ClientID); err != nil {
 			return fmt.Errorf("provider %s: the request around the call: %w", p.Name, err)
 		}
 		m.Body = body
 	}
 	if scheme != nil {
-		if r.Client != nil {
-			m.ExpiredSeconds = expiredSeconds(r.Client.Header)
+		if target, body, err = x.signMessage(r, scheme, m); err != nil {
+			return err
 		}
-		s, err := scheme.Sign(m)
-		if err != nil {
-			return fmt.Errorf("provider %s: signing: %w", p.Name, err)
-		}
-		if r.Scheme == nil {
-			x.keyVersion = s.KeyVersion
-		}
-		values := x.signed[:]
-		if len(s.Fields) > len(values) {
-			values = make([]string, len(s.Fields))
-		}
-		for i := range s.Fields {
-			values[i] = s.Fields[i].Value
-			h[s.Fields[i].Name] = values[i : i+1 : i+1]
-		}
-		if s.Target != asked {
-			if u, err = u.Parse(s.Target); err != nil {
+		if target != asked {
+			if u, err = u.Parse(target); err != nil {
 				return fmt.Errorf("provider %s: the signed target is not a URL", p.Name)
 			}
 		}
-		body = s.Body
 	}
 	if r.Client != nil {
 		if err := p.checkSame(r.Client, h); err != nil {
 			return err
 		}
 	}
+	x.setRequest(method, u, body)
+	return nil
+}
+
+// signMessage puts the signature into the header, and gives the target and the body that it is of.
+func (x *Exchange) signMessage(r *Request, scheme signer.Scheme, m signer.Message) (target string, body []byte, err error) {
+	if r.Client != nil {
+		m.ExpiredSeconds = expiredSeconds(r.Client.Header)
+	}
+	s, err := scheme.Sign(m)
+	if err != nil {
+		return "", nil, fmt.Errorf("provider %s: signing: %w", x.provider.Name, err)
+	}
+	if r.Scheme == nil {
+		x.keyVersion = s.KeyVersion
+	}
+	values := x.signed[:]
+	if len(s.Fields) > len(values) {
+		values = make([]string, len(s.Fields))
+	}
+	for i := range s.Fields {
+		values[i] = s.Fields[i].Value
+		x.header[s.Fields[i].Name] = values[i : i+1 : i+1]
+	}
+	return s.Target, s.Body, nil
+}
+
+// setRequest makes the request of what was signed.
+func (x *Exchange) setRequest(method string, u *url.URL, body []byte) {
 	req := &x.request
 	*req = *blank.WithContext(&x.ctx)
-	req.Method, req.URL, req.Host, req.Header = method, u, x.address.URL.Host, h
+	req.Method, req.URL, req.Host, req.Header = method, u, x.address.URL.Host, x.header
 	if len(body) > 0 {
 		x.body.Reset(body)
 		req.Body, req.ContentLength = &x.body, int64(len(body))
 	}
 	x.Request = req
-	return nil
 }
 
 // addressed says where a request to that address goes: asked is u's target, and target the one to sign.

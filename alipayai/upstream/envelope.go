@@ -78,93 +78,108 @@ const (
 
 // newEnvelope checks the fields. Errors name the option as a Caddyfile has it.
 func newEnvelope(f RequestFields) (*envelope, error) {
-	e := &envelope{root: &node{members: make(map[string]*node)}}
-	e.call = e.root
+	e := &envelope{root: &node{members: make(map[string]*node), rest: f.Inside == ""}}
 	var err error
 	if e.rewrites, err = newRewriting(f); err != nil {
 		return nil, err
 	}
-	add := func(option, path string, leaf *node) error {
-		names, err := wire.ParsePath(path)
-		if err != nil {
-			return fmt.Errorf("%s %q %w; write the names of the members to go through, like data.app_id", option, path, err)
-		}
-		at := e.root
-		for _, name := range names[:len(names)-1] {
-			next := at.members[name]
-			if next == nil {
-				next = &node{members: make(map[string]*node)}
-				at.members[name] = next
-			}
-			if at = next; at.members == nil {
-				return fmt.Errorf("%s %s is inside of another that is no object", option, path)
-			}
-		}
-		last := names[len(names)-1]
-		if at.members[last] != nil {
-			return fmt.Errorf("%s %s has another value already", option, path)
-		}
-		at.members[last] = leaf
-		return nil
+	if err := e.placeCall(f); err != nil {
+		return nil, err
 	}
-	switch {
-	case f.Inside == "" && f.Text:
-		return nil, errors.New("inside has a form, and no path; write it like inside biz_content string")
-	case f.Inside != "":
-		leaf := &node{kind: nodeCall}
-		if f.Text {
-			leaf.kind = nodeCallText
-		}
-		if e.rewrites != nil {
-			leaf = &node{members: make(map[string]*node), rest: true}
-			if f.Text {
-				leaf.kind = nodeInText
-			}
-		}
-		e.call = leaf
-		if err := add("inside", f.Inside, leaf); err != nil {
-			return nil, err
-		}
-	case len(f.Fields)+len(f.Values) == 0 && e.rewrites == nil:
-		return nil, errors.New("says nothing: write inside <path>, field <path> \"<template>\", value <path> \"<template>\" or member <name> <path>")
+	if err := e.placeMembers(f); err != nil {
+		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(f.Members)) {
-		if err := add("member "+name, f.Members[name], &node{kind: nodeMember, member: name}); err != nil {
-			return nil, err
-		}
+	if err := e.placeTexts("field", nodeString, f.Fields, f); err != nil {
+		return nil, err
 	}
-	if f.System != "" {
-		if err := add("system", f.System, &node{kind: nodeSystem}); err != nil {
-			return nil, err
-		}
+	if err := e.placeTexts("value", nodeValue, f.Values, f); err != nil {
+		return nil, err
 	}
-	for _, list := range []struct {
-		option string
-		kind   nodeKind
-		fields map[string]string
-	}{{"field", nodeString, f.Fields}, {"value", nodeValue, f.Values}} {
-		for _, path := range slices.Sorted(maps.Keys(list.fields)) {
-			option := list.option + " " + path
-			text, err := signer.ParseText(option, list.fields[path], f.Time, f.Zone)
-			if err != nil {
-				return nil, err
-			}
-			if list.kind == nodeValue && text.HasHeader() {
-				return nil, fmt.Errorf("%s: a header field's value may be no JSON; write field for a string", option)
-			}
-			e.nonce = e.nonce || text.NeedsNonce()
-			e.added += len(list.fields[path])
-			if err := add(list.option, path, &node{kind: list.kind, text: text}); err != nil {
-				return nil, err
-			}
-			if value := text.Append(nil, signer.Message{Nonce: "n"}, "app"); list.kind == nodeValue && !json.Valid(value) {
-				return nil, fmt.Errorf("%s: gives what is no JSON, like %s; write field for a string", option, value)
-			}
-		}
-	}
-	e.root.rest = f.Inside == ""
 	e.root.sort()
 	return e, nil
+}
+
+// place puts a node where the path of an option leads.
+func (e *envelope) place(option, path string, leaf *node) error {
+	names, err := wire.ParsePath(path)
+	if err != nil {
+		return fmt.Errorf("%s %q %w; write the names of the members to go through, like data.app_id", option, path, err)
+	}
+	at := e.root
+	for _, name := range names[:len(names)-1] {
+		next := at.members[name]
+		if next == nil {
+			next = &node{members: make(map[string]*node)}
+			at.members[name] = next
+		}
+		if at = next; at.members == nil {
+			return fmt.Errorf("%s %s is inside of another that is no object", option, path)
+		}
+	}
+	last := names[len(names)-1]
+	if at.members[last] != nil {
+		return fmt.Errorf("%s %s has another value already", option, path)
+	}
+	at.members[last] = leaf
+	return nil
+}
+
+// placeCall puts the call where its members stand: as it is, or, where they change, as an object of its own.
+func (e *envelope) placeCall(f RequestFields) error {
+	switch {
+	case f.Inside == "" && f.Text:
+		return errors.New("inside has a form, and no path; write it like inside biz_content string")
+	case f.Inside == "" && len(f.Fields)+len(f.Values) == 0 && e.rewrites == nil:
+		return errors.New("says nothing: write inside <path>, field <path> \"<template>\", value <path> \"<template>\" or member <name> <path>")
+	case f.Inside == "":
+		e.call = e.root
+		return nil
+	case e.rewrites == nil && f.Text:
+		e.call = &node{kind: nodeCallText}
+	case e.rewrites == nil:
+		e.call = &node{kind: nodeCall}
+	case f.Text:
+		e.call = &node{kind: nodeInText, members: make(map[string]*node), rest: true}
+	default:
+		e.call = &node{kind: nodeObject, members: make(map[string]*node), rest: true}
+	}
+	return e.place("inside", f.Inside, e.call)
+}
+
+// placeMembers puts those members of the call that stand elsewhere where their paths lead.
+func (e *envelope) placeMembers(f RequestFields) error {
+	for _, name := range slices.Sorted(maps.Keys(f.Members)) {
+		if err := e.place("member "+name, f.Members[name], &node{kind: nodeMember, member: name}); err != nil {
+			return err
+		}
+	}
+	if f.System == "" {
+		return nil
+	}
+	return e.place("system", f.System, &node{kind: nodeSystem})
+}
+
+// placeTexts puts the templates of an option where their paths lead.
+func (e *envelope) placeTexts(name string, kind nodeKind, templates map[string]string, f RequestFields) error {
+	for _, path := range slices.Sorted(maps.Keys(templates)) {
+		option := name + " " + path
+		text, err := signer.ParseText(option, templates[path], f.Time, f.Zone)
+		if err != nil {
+			return err
+		}
+		if kind == nodeValue && text.HasHeader() {
+			return fmt.Errorf("%s: a header field's value may be no JSON; write field for a string", option)
+		}
+		e.nonce = e.nonce || text.NeedsNonce()
+		e.added += len(templates[path])
+		if err := e.place(name, path, &node{kind: kind, text: text}); err != nil {
+			return err
+		}
+		if value := text.Append(nil, signer.Message{Nonce: "n"}, "app"); kind == nodeValue && !json.Valid(value) {
+			return fmt.Errorf("%s: gives what is no JSON, like %s; write field for a string", option, value)
+		}
+	}
+	return nil
 }
 
 func (n *node) sort() {
