@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -104,63 +106,24 @@ type Config struct {
 
 // withDefaults fills in what was left out and refuses what cannot work, naming the field.
 func (cfg Config) withDefaults() (Config, error) {
-	if cfg.Format == "" {
-		cfg.Format = OpenAI
-	}
-	if formats[cfg.Format] == nil {
-		return cfg, fmt.Errorf("%w: Format %q: want %q, %q or %q", ErrConfig, cfg.Format, OpenAI, Anthropic, NextBuilder)
-	}
-	if err := cfg.Dialect.check(cfg.Format); err != nil {
+	cfg.Format = cmp.Or(cfg.Format, OpenAI)
+	if err := cfg.checkFormat(); err != nil {
 		return cfg, err
 	}
-	if field := cfg.alipayOnly(); field != "" && cfg.Format != OpenAI {
-		return cfg, fmt.Errorf("%w: %s: format %s has no such thing", ErrConfig, field, cfg.Format)
-	}
-	if err := checkVariants(cfg.Variants); err != nil {
-		return cfg, err
-	}
-	if cfg.Mode == "" {
-		cfg.Mode = Sandbox
-	}
-	if cfg.Mode != Sandbox && cfg.Mode != Production {
-		return cfg, fmt.Errorf("%w: Mode %q: want %q or %q", ErrConfig, cfg.Mode, Sandbox, Production)
-	}
-	if cfg.TokenLife == 0 {
-		cfg.TokenLife = defaultTokenLife
-	}
-	if cfg.TokenLife < time.Second {
-		return cfg, fmt.Errorf("%w: TokenLife %v: want at least 1s, since expires_in counts seconds", ErrConfig, cfg.TokenLife)
-	}
-	switch cfg.ExpiresIn {
-	case "":
-		cfg.ExpiresIn = ExpiresNumber
-	case ExpiresNumber, ExpiresString, ExpiresOmitted:
-	default:
-		return cfg, fmt.Errorf("%w: ExpiresIn %q: want %q, %q or %q",
-			ErrConfig, cfg.ExpiresIn, ExpiresNumber, ExpiresString, ExpiresOmitted)
-	}
-	if cfg.RequestsPerSecond == 0 {
-		cfg.RequestsPerSecond = defaultRate
-	}
+	cfg.Mode, cfg.APIVersion = cmp.Or(cfg.Mode, Sandbox), cmp.Or(cfg.APIVersion, 1)
+	cfg.TokenLife, cfg.ExpiresIn = cmp.Or(cfg.TokenLife, defaultTokenLife), cmp.Or(cfg.ExpiresIn, ExpiresNumber)
+	cfg.RequestsPerSecond = cmp.Or(cfg.RequestsPerSecond, defaultRate)
 	if len(cfg.Models) == 0 {
 		cfg.Models = formats[cfg.Format].models()
-	}
-	for i, m := range cfg.Models {
-		if m == "" {
-			return cfg, fmt.Errorf("%w: Models[%d] is empty", ErrConfig, i)
-		}
 	}
 	if len(cfg.Users) == 0 {
 		cfg.Users = defaultUsers
 	}
-	if cfg.APIVersion == 0 {
-		cfg.APIVersion = 1
-	}
-	if cfg.APIVersion != 1 && cfg.APIVersion != 2 {
-		return cfg, fmt.Errorf("%w: APIVersion %d: want 1 or 2", ErrConfig, cfg.APIVersion)
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if err := cfg.checkChoices(); err != nil {
+		return cfg, err
 	}
 	if len(cfg.Apps) == 0 {
 		demo, ok := demoApp(cfg.Format)
@@ -169,20 +132,58 @@ func (cfg Config) withDefaults() (Config, error) {
 		}
 		cfg.Apps = []App{demo}
 	}
+	return cfg, cfg.checkApps()
+}
+
+// checkFormat refuses a format that there is not, and what it does not have, before defaults that it does not have either.
+func (cfg Config) checkFormat() error {
+	if formats[cfg.Format] == nil {
+		return fmt.Errorf("%w: Format %q: want %q, %q or %q", ErrConfig, cfg.Format, OpenAI, Anthropic, NextBuilder)
+	}
+	if err := cfg.Dialect.check(cfg.Format); err != nil {
+		return err
+	}
+	if field := cfg.alipayOnly(); field != "" && cfg.Format != OpenAI {
+		return fmt.Errorf("%w: %s: format %s has no such thing", ErrConfig, field, cfg.Format)
+	}
+	return checkVariants(cfg.Variants)
+}
+
+// checkChoices refuses values that are none of those that there are.
+func (cfg Config) checkChoices() error {
+	switch {
+	case cfg.Mode != Sandbox && cfg.Mode != Production:
+		return fmt.Errorf("%w: Mode %q: want %q or %q", ErrConfig, cfg.Mode, Sandbox, Production)
+	case cfg.TokenLife < time.Second:
+		return fmt.Errorf("%w: TokenLife %v: want at least 1s, since expires_in counts seconds", ErrConfig, cfg.TokenLife)
+	case cfg.ExpiresIn != ExpiresNumber && cfg.ExpiresIn != ExpiresString && cfg.ExpiresIn != ExpiresOmitted:
+		return fmt.Errorf("%w: ExpiresIn %q: want %q, %q or %q",
+			ErrConfig, cfg.ExpiresIn, ExpiresNumber, ExpiresString, ExpiresOmitted)
+	case cfg.APIVersion != 1 && cfg.APIVersion != 2:
+		return fmt.Errorf("%w: APIVersion %d: want 1 or 2", ErrConfig, cfg.APIVersion)
+	}
+	if i := slices.Index(cfg.Models, ""); i >= 0 {
+		return fmt.Errorf("%w: Models[%d] is empty", ErrConfig, i)
+	}
+	return nil
+}
+
+// checkApps refuses apps that cannot be told apart, and what [App.check] refuses.
+func (cfg Config) checkApps() error {
 	seen, keys := make(map[string]bool, len(cfg.Apps)), make(map[string]bool)
 	for i, a := range cfg.Apps {
 		if field, reason := a.check(cfg.Format); field != "" {
-			return cfg, fmt.Errorf("%w: Apps[%d].%s%s", ErrConfig, i, field, reason)
+			return fmt.Errorf("%w: Apps[%d].%s%s", ErrConfig, i, field, reason)
 		}
 		if seen[a.ClientID] {
-			return cfg, fmt.Errorf("%w: Apps[%d].ClientID %q is listed twice", ErrConfig, i, a.ClientID)
+			return fmt.Errorf("%w: Apps[%d].ClientID %q is listed twice", ErrConfig, i, a.ClientID)
 		}
 		if a.APIKey != "" && keys[a.APIKey] {
-			return cfg, fmt.Errorf("%w: Apps[%d].APIKey is another app's", ErrConfig, i)
+			return fmt.Errorf("%w: Apps[%d].APIKey is another app's", ErrConfig, i)
 		}
 		seen[a.ClientID], keys[a.APIKey] = true, true
 	}
-	return cfg, nil
+	return nil
 }
 
 // alipayOnly names an option that is set and that only the Alipay AI API has.

@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/failover"
+	"github.com/caddy-alipayai/gateway/internal/redisserver"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -34,6 +36,53 @@ type app struct {
 	mu        sync.Mutex
 	arrived   []time.Time
 	throttles bool // the next call
+}
+
+// rig is what the calls come to: replicas of the gateway before apps, and the Redis that they share.
+type rig struct {
+	apps     []*app // the last is the fallback
+	replicas []*alipayai.Gateway
+	seen     []*observed // by the replicas
+	// killRedis kills it once, and end ends the rest too.
+	killRedis, end func()
+}
+
+// newRig starts all of it, to be ended by the caller.
+func newRig(ctx context.Context, s settings) (_ *rig, err error) {
+	var ends []func()
+	r := &rig{apps: make([]*app, apps+1), end: func() {
+		for _, end := range slices.Backward(ends) {
+			end()
+		}
+	}}
+	defer func() {
+		if err != nil {
+			r.end()
+		}
+	}()
+	redis, kill, err := redisserver.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.killRedis = sync.OnceFunc(kill)
+	ends = append(ends, r.killRedis)
+	known := make(arrivals)
+	for i := range r.apps {
+		a := newApp()
+		ends = append(ends, a.Close)
+		r.apps[i], known[a.Listener.Addr().String()] = a, a
+	}
+	transport := outgoing.NewTransport(&http.Transport{DialContext: known.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 256})
+	ends = append(ends, transport.CloseIdleConnections)
+	for range replicas {
+		g, o, end, err := newReplica(s, redis, r.apps, transport)
+		if err != nil {
+			return nil, err
+		}
+		ends = append(ends, end)
+		r.replicas, r.seen = append(r.replicas, g), append(r.seen, o)
+	}
+	return r, nil
 }
 
 // arrivals has each app note when a request's bytes are in its socket. Its own goroutine may get to them much later where
@@ -69,6 +118,13 @@ func newApp() *app {
 	a := new(app)
 	a.Server = httptest.NewServer(a)
 	return a
+}
+
+// throttle has the app throttle the next call.
+func (a *app) throttle() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.throttles = true
 }
 
 // ServeHTTP answers, or throttles once for a while.
