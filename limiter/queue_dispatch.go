@@ -96,50 +96,20 @@ func (q *Queue) dispatch() {
 		if wait := q.last.Add(q.head().Pace).Sub(now); wait > 0 && !q.next.slot.At.After(now) {
 			// A slot that is booked for now would be too old by then.
 			q.giveBack(q.takeNext())
-			q.mu.Unlock()
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-q.wake: // the last call may have left
-			}
-			q.mu.Lock()
+			q.pause(timer, wait, nil)
 			continue
 		}
 		if wait := q.opens.Sub(now); wait > 0 {
 			q.giveBack(q.takeNext()) // of the window before
-			q.mu.Unlock()
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-q.wake:
-			}
-			q.mu.Lock()
+			q.pause(timer, wait, nil)
 			continue
 		}
 		if !q.fits(q.next, limit, now) {
-			old := q.takeNext()
-			if old.slot.window != nil {
-				q.got = throughput{} // a missed or changed slot: measure anew
-			}
-			q.giveBack(old)
-			b, err := q.reserve(context.Background(), limit)
-			if err != nil {
-				q.fail(err)
-				continue
-			}
-			q.giveBack(q.offer(b))
+			q.bookAnew(limit)
 			continue
 		}
 		if wait := q.next.slot.At.Sub(now); wait > 0 {
-			revoked := q.next.slot.Revoked()
-			q.mu.Unlock()
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-q.wake:
-			case <-revoked:
-			}
-			q.mu.Lock()
+			q.pause(timer, wait, q.next.slot.Revoked())
 			continue
 		}
 		w := q.head()
@@ -156,6 +126,35 @@ func (q *Queue) dispatch() {
 	q.running = false
 	q.giveBack(q.takeNext())
 	q.mu.Unlock()
+}
+
+// pause waits that long, or until the permit is revoked or dispatch is to look again, as where the last call has
+// left. The lock is released meanwhile.
+func (q *Queue) pause(timer *time.Timer, wait time.Duration, revoked <-chan struct{}) {
+	q.mu.Unlock()
+	timer.Reset(wait)
+	select {
+	case <-timer.C:
+	case <-q.wake:
+	case <-revoked:
+	}
+	q.mu.Lock()
+}
+
+// bookAnew gives back the booked permit, if there is one, and reserves another for the head. The lock is released
+// meanwhile.
+func (q *Queue) bookAnew(limit Limit) {
+	old := q.takeNext()
+	if old.slot.window != nil {
+		q.got = throughput{} // a missed or changed slot: measure anew
+	}
+	q.giveBack(old)
+	b, err := q.reserve(context.Background(), limit)
+	if err != nil {
+		q.fail(err)
+		return
+	}
+	q.giveBack(q.offer(b))
 }
 
 // fail ends the wait of the head with the error of a reservation, as for a call

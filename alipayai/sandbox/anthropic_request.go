@@ -296,9 +296,13 @@ func readTools(o object, q *ask, g *grammar, ofBetas []string) {
 			o.wrong("", "Tool reference '%s' has no corresponding tool definition", name)
 		}
 	}
-	if !o.has("tool_choice") {
-		return
+	if o.has("tool_choice") {
+		readToolChoice(o, q, seen)
 	}
+}
+
+// readToolChoice reads which of the offered tools is to be called.
+func readToolChoice(o object, q *ask, offered map[string]bool) {
 	c := o.child("tool_choice", o.fields["tool_choice"], "type", "name", "disable_parallel_tool_use")
 	if !c.has("type") {
 		c.wrong("type", "Field required")
@@ -312,14 +316,14 @@ func readTools(o object, q *ask, g *grammar, ofBetas []string) {
 		q.choice.forbidden = true
 	case "tool":
 		c.required("name", "string", &q.choice.name)
-		if !seen[q.choice.name] {
+		if !offered[q.choice.name] {
 			o.wrong("", "Tool '%s' not found in provided tools", q.choice.name)
 		}
 	}
 	if q.thinking && (q.choice.required || q.choice.name != "") {
 		o.wrong("", "Thinking may not be enabled when tool_choice forces tool use.")
 	}
-	if len(items) == 0 {
+	if len(offered) == 0 {
 		o.wrong("tool_choice", "may only be specified while providing tools")
 	}
 }

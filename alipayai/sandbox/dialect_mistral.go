@@ -187,75 +187,99 @@ var nine = regexp.MustCompile(`^[a-zA-Z0-9]{9}$`)
 // mistral is as its API reference (https://docs.mistral.ai/openapi.yaml, ChatCompletionRequest) and mistral_common's validator
 // for serving have it.
 func mistral(r *vendorRequest) *vendorError {
-	detail := func(kind, message string, at ...any) *vendorError {
-		return &vendorError{http.StatusUnprocessableEntity, map[string]any{"detail": []any{
-			map[string]any{"type": kind, "loc": append([]any{"body"}, at...), "msg": message},
-		}}}
-	}
-	wrong := func(kind, format string, args ...any) *vendorError {
-		return &vendorError{http.StatusBadRequest, map[string]any{
-			"object": "error", "message": fmt.Sprintf(format, args...), "type": kind, "param": nil, "code": "3230",
-		}}
-	}
 	if kind, message, at := mistralSchema.refuses(r.fields, nil); kind != "" {
-		return detail(kind, message, at...)
+		return mistralDetail(kind, message, at...)
 	}
 	if string(r.fields["tool_choice"]) == `"required"` { // of older versions
-		return detail("enum", "Input should be 'auto', 'none' or 'any'", "tool_choice")
+		return mistralDetail("enum", "Input should be 'auto', 'none' or 'any'", "tool_choice")
 	}
 	if at, name := r.misnamed(plainName); name != "" {
-		return wrong("invalid_request_function_name", "%s: Function name was %s but must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64.", at, name)
+		return mistralWrong("invalid_request_function_name", "%s: Function name was %s but must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64.", at, name)
 	}
-	after := map[string][]string{
-		"": {"system", "user", "assistant"}, "system": {"user", "assistant", "system"}, "user": {"assistant", "system", "user"},
-		"assistant": {"assistant", "user", "tool"}, "tool": {"assistant", "tool"},
-	}
-	before, waiting := "", 0
+	before, waiting := "", 0 // the role of the message before, and how many calls have no answer
 	for i, m := range r.messages {
-		last := i == len(r.messages)-1
 		schema, known := mistralMessages[m.role]
 		if !known {
-			return detail("union_tag_invalid", "Input tag does not match any of the expected tags", "messages", i)
+			return mistralDetail("union_tag_invalid", "Input tag does not match any of the expected tags", "messages", i)
 		}
 		if kind, message, at := schema.refuses(m.fields, []any{"messages", i, m.role}); kind != "" {
-			return detail(kind, message, at...)
+			return mistralDetail(kind, message, at...)
 		}
-		prefix := string(m.fields["prefix"]) == "true"
-		switch {
-		case !slices.Contains(after[before], m.role):
-			return wrong("invalid_request_message_order", "Unexpected role '%s' after role '%s'", m.role, before)
-		case m.role == "assistant" && m.empty():
-			return wrong("invalid_request_assistant_message", "Assistant message must have either content or tool_calls, but not none.")
-		case prefix && !last:
-			return wrong("invalid_request_assistant_message", "Assistant message with prefix True must be last message")
-		case last && m.role != "user" && m.role != "tool" && !prefix && len(r.messages) > 1:
-			return wrong("invalid_request_message_order", "Expected last role User or Tool (or Assistant with prefix True) for serving but got %s", m.role)
+		if err := mistralOrder(m, before, i == 0, i == len(r.messages)-1); err != nil {
+			return err
 		}
 		if m.role == "tool" {
 			waiting--
 		} else if waiting != 0 {
-			return wrong("invalid_request_message_order", "Not the same number of function calls and responses")
+			return mistralUnanswered()
 		}
 		waiting += len(m.calls)
-		var ids []string
-		if m.role == "tool" {
-			ids = []string{m.callID}
-		}
-		for _, call := range m.calls {
-			ids = append(ids, call.ID)
-			if !isObject(call.Function.Arguments) {
-				return wrong("invalid_request_function_call", "Invalid arguments of a function call")
-			}
-		}
-		for _, id := range ids {
-			if !nine.MatchString(id) {
-				return wrong("invalid_function_call", "Tool call id was %s but must be a-z, A-Z, 0-9, with a length of 9.", id)
-			}
+		if err := mistralCalls(m); err != nil {
+			return err
 		}
 		before = m.role
 	}
 	if waiting != 0 {
-		return wrong("invalid_request_message_order", "Not the same number of function calls and responses")
+		return mistralUnanswered()
+	}
+	return nil
+}
+
+// mistralDetail is how the API's schema refuses, and mistralWrong how its validator does.
+func mistralDetail(kind, message string, at ...any) *vendorError {
+	return &vendorError{http.StatusUnprocessableEntity, map[string]any{"detail": []any{
+		map[string]any{"type": kind, "loc": append([]any{"body"}, at...), "msg": message},
+	}}}
+}
+
+func mistralWrong(kind, format string, args ...any) *vendorError {
+	return &vendorError{http.StatusBadRequest, map[string]any{
+		"object": "error", "message": fmt.Sprintf(format, args...), "type": kind, "param": nil, "code": "3230",
+	}}
+}
+
+func mistralUnanswered() *vendorError {
+	return mistralWrong("invalid_request_message_order", "Not the same number of function calls and responses")
+}
+
+// mistralAfter are the roles that may follow each; the first message follows "".
+var mistralAfter = map[string][]string{
+	"": {"system", "user", "assistant"}, "system": {"user", "assistant", "system"}, "user": {"assistant", "system", "user"},
+	"assistant": {"assistant", "user", "tool"}, "tool": {"assistant", "tool"},
+}
+
+// mistralOrder refuses a message where it stands.
+func mistralOrder(m vendorMessage, before string, first, last bool) *vendorError {
+	prefix := string(m.fields["prefix"]) == "true"
+	switch {
+	case !slices.Contains(mistralAfter[before], m.role):
+		return mistralWrong("invalid_request_message_order", "Unexpected role '%s' after role '%s'", m.role, before)
+	case m.role == "assistant" && m.empty():
+		return mistralWrong("invalid_request_assistant_message", "Assistant message must have either content or tool_calls, but not none.")
+	case prefix && !last:
+		return mistralWrong("invalid_request_assistant_message", "Assistant message with prefix True must be last message")
+	case last && m.role != "user" && m.role != "tool" && !prefix && !first:
+		return mistralWrong("invalid_request_message_order", "Expected last role User or Tool (or Assistant with prefix True) for serving but got %s", m.role)
+	}
+	return nil
+}
+
+// mistralCalls refuses calls whose ids or arguments are of another form, and answers to such ids.
+func mistralCalls(m vendorMessage) *vendorError {
+	var ids []string
+	if m.role == "tool" {
+		ids = []string{m.callID}
+	}
+	for _, call := range m.calls {
+		ids = append(ids, call.ID)
+		if !isObject(call.Function.Arguments) {
+			return mistralWrong("invalid_request_function_call", "Invalid arguments of a function call")
+		}
+	}
+	for _, id := range ids {
+		if !nine.MatchString(id) {
+			return mistralWrong("invalid_function_call", "Tool call id was %s but must be a-z, A-Z, 0-9, with a length of 9.", id)
+		}
 	}
 	return nil
 }

@@ -155,40 +155,9 @@ func (g *Grant) ask(ctx context.Context, parameters map[string]string) (Token, e
 
 // request makes the request for a token.
 func (g *Grant) request(ctx context.Context, parameters map[string]string) (*http.Request, error) {
-	kindOfGrant := parameters["grant_type"]
-	parameters["grant_type"] = cmp.Or(g.GrantTypes[kindOfGrant], kindOfGrant)
-	if g.Scope != "" {
-		parameters["scope"] = g.Scope
-	}
-	if g.inBody() || g.Secret == "" {
-		parameters["client_id"] = g.ClientID // RFC 6749, section 4.1.3, of clients without a secret
-	}
-	if g.inBody() && g.Secret != "" {
-		parameters["client_secret"] = g.Secret
-	}
-	own := maps.Clone(g.Params)
-	if own == nil {
-		own = make(map[string]string, len(parameters))
-	}
-	for name, value := range parameters {
-		if name = cmp.Or(g.Fields[name], name); name != FieldOmitted && value != "" {
-			own[name] = value
-		}
-	}
-	parameters = own
-	var body, kind string
-	if g.Auth == AuthJSON {
-		object, err := json.Marshal(parameters)
-		if err != nil {
-			return nil, err
-		}
-		body, kind = string(object), "application/json"
-	} else { // also for the query
-		form := make(url.Values, len(parameters))
-		for name, value := range parameters {
-			form.Set(name, value)
-		}
-		body, kind = form.Encode(), "application/x-www-form-urlencoded"
+	body, kind, err := g.encode(g.complete(parameters))
+	if err != nil {
+		return nil, err
 	}
 	address := g.URL
 	if g.Auth == AuthQuery {
@@ -216,6 +185,45 @@ func (g *Grant) request(ctx context.Context, parameters map[string]string) (*htt
 		}
 	}
 	return req, nil
+}
+
+// complete adds to the parameters of a grant who asks for it and what for, each under the endpoint's own name, and those that
+// are configured besides.
+func (g *Grant) complete(parameters map[string]string) map[string]string {
+	kindOfGrant := parameters["grant_type"]
+	parameters["grant_type"] = cmp.Or(g.GrantTypes[kindOfGrant], kindOfGrant)
+	if g.Scope != "" {
+		parameters["scope"] = g.Scope
+	}
+	if g.inBody() || g.Secret == "" {
+		parameters["client_id"] = g.ClientID // RFC 6749, section 4.1.3, of clients without a secret
+	}
+	if g.inBody() && g.Secret != "" {
+		parameters["client_secret"] = g.Secret
+	}
+	own := maps.Clone(g.Params)
+	if own == nil {
+		own = make(map[string]string, len(parameters))
+	}
+	for name, value := range parameters {
+		if name = cmp.Or(g.Fields[name], name); name != FieldOmitted && value != "" {
+			own[name] = value
+		}
+	}
+	return own
+}
+
+// encode writes parameters as JSON or as a form, which an address takes too. kind is the content's type.
+func (g *Grant) encode(parameters map[string]string) (body, kind string, err error) {
+	if g.Auth == AuthJSON {
+		object, err := json.Marshal(parameters)
+		return string(object), "application/json", err
+	}
+	form := make(url.Values, len(parameters))
+	for name, value := range parameters {
+		form.Set(name, value)
+	}
+	return form.Encode(), "application/x-www-form-urlencoded", nil
 }
 
 // inBody reports whether the client's id and secret stand in the body, or beside the other parameters in the address.

@@ -18,76 +18,89 @@ var runByClient = []string{"bash_", "text_editor_", "computer_", "memory_"}
 // searchesTools begins the types of tools that Anthropic runs, but that only look for others among those offered.
 const searchesTools = "tool_search_tool_"
 
+// clientTool is a tool of a request as it is written.
+type clientTool struct {
+	kind                                     string
+	name, description, schema, strict, cache jsontext.Value
+	// others are further members that say something.
+	others []string
+}
+
+// member reads one of its members.
+func (t *clientTool) member(member string, v jsontext.Value) error {
+	switch member {
+	case "type":
+		if word := translate.Unquote(v); word != "" { // https://github.com/envoyproxy/ai-gateway/pull/1953
+			t.kind = word
+		}
+	case "name":
+		t.name = v
+	case "description":
+		t.description = v
+	case "input_schema":
+		t.schema = v
+	case "strict":
+		t.strict = v
+	case "cache_control":
+		t.cache = v
+	case "eager_input_streaming":
+	case "defer_loading":
+		if v.Kind() == 't' {
+			t.others = append(t.others, member)
+		}
+	case "allowed_callers":
+		if strings.TrimSpace(string(v)) != `["direct"]` {
+			t.others = append(t.others, member)
+		}
+	default:
+		if v.Kind() != 'n' {
+			t.others = append(t.others, member)
+		}
+	}
+	return nil
+}
+
 // tool reads the tool that stands at path.
 func (c *client) tool(path string, v jsontext.Value) error {
-	kind := "custom"
-	var name, description, schema, strict, cache jsontext.Value
-	var others []string
-	err := translate.Object(path, v, func(member string, v jsontext.Value) error {
-		switch member {
-		case "type":
-			if word := translate.Unquote(v); word != "" { // https://github.com/envoyproxy/ai-gateway/pull/1953
-				kind = word
-			}
-		case "name":
-			name = v
-		case "description":
-			description = v
-		case "input_schema":
-			schema = v
-		case "strict":
-			strict = v
-		case "cache_control":
-			cache = v
-		case "eager_input_streaming":
-		case "defer_loading":
-			if v.Kind() == 't' {
-				others = append(others, member)
-			}
-		case "allowed_callers":
-			if strings.TrimSpace(string(v)) != `["direct"]` {
-				others = append(others, member)
-			}
-		default:
-			if v.Kind() != 'n' {
-				others = append(others, member)
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	t := clientTool{kind: "custom"}
+	if err := translate.Object(path, v, t.member); err != nil {
 		return err
 	}
-	if kind != "custom" {
-		client := slices.ContainsFunc(runByClient, func(prefix string) bool { return strings.HasPrefix(kind, prefix) })
-		c.hosted = c.hosted || !client && !strings.HasPrefix(kind, searchesTools)
-		c.left.LeaveOut("tools." + wire.Visible(kind))
-		c.unoffered = append(c.unoffered, translate.Unquote(name))
+	if t.kind != "custom" {
+		client := slices.ContainsFunc(runByClient, func(prefix string) bool { return strings.HasPrefix(t.kind, prefix) })
+		c.hosted = c.hosted || !client && !strings.HasPrefix(t.kind, searchesTools)
+		c.left.LeaveOut("tools." + wire.Visible(t.kind))
+		c.unoffered = append(c.unoffered, translate.Unquote(t.name))
 		return nil
 	}
-	if _, err := translate.String(path+".name", name); err != nil {
+	if _, err := translate.String(path+".name", t.name); err != nil {
 		return err
 	}
-	if schema.Kind() != '{' {
+	if t.schema.Kind() != '{' {
 		return translate.Missing(path+".input_schema", "an object")
 	}
-	for _, other := range others {
+	for _, other := range t.others {
 		c.left.LeaveOut("tools." + wire.Visible(other))
 	}
-	f := append(append([]byte(`{"type":"function","function":{"name":`), name...), `,"parameters":`...)
-	f = append(f, schema...)
-	if description.Kind() == '"' {
-		f = append(append(f, `,"description":`...), description...)
+	c.tools = translate.Join(c.tools, c.asFunction(&t))
+	return nil
+}
+
+// asFunction writes a tool as OpenAI's API has it.
+func (c *client) asFunction(t *clientTool) []byte {
+	f := append(append([]byte(`{"type":"function","function":{"name":`), t.name...), `,"parameters":`...)
+	f = append(f, t.schema...)
+	if t.description.Kind() == '"' {
+		f = append(append(f, `,"description":`...), t.description...)
 	}
-	if strict.Kind() == 't' {
-		if isStrict(schema) {
+	if t.strict.Kind() == 't' {
+		if isStrict(t.schema) {
 			f = append(f, `,"strict":true`...)
 		} else {
 			c.left.LeaveOut("tools.strict")
 		}
 	}
-	c.tools = translate.Join(c.tools, append(c.marked(append(f, '}'), cache), '}'))
-	return nil
+	return append(c.marked(append(f, '}'), t.cache), '}')
 }
 
 // toolChoice reads which tool is to be called.

@@ -99,20 +99,7 @@ func (r *request) function(path string, v jsontext.Value, cacheAt string, cache 
 		tool = append(append(tool, `,"description":`...), description...)
 	}
 	if strict {
-		// A tool that need not be strict is offered with any schema: see inputSchema.
-		var fitted jsontext.Value
-		var moved []string
-		if takesSchemas(r.ask.UpstreamModel) {
-			fitted, moved = r.grammar.fitTool(schema)
-		}
-		if strict = fitted != nil; strict {
-			schema = fitted
-		} else {
-			r.left.LeaveOut(path + ".strict")
-		}
-		for _, word := range moved {
-			r.left.LeaveOut(path + ".parameters." + word)
-		}
+		schema, strict = r.strictSchema(path, schema)
 	}
 	tool = append(append(tool, `,"input_schema":`...), schema...)
 	if strict {
@@ -120,6 +107,25 @@ func (r *request) function(path string, v jsontext.Value, cacheAt string, cache 
 	}
 	r.offered = append(r.offered, offered{known, r.cache(cacheAt, append(tool, '}'), cache)})
 	return nil
+}
+
+// strictSchema fits the schema of the tool at path to what the API compiles, and says what of it is left out. strict is false
+// where it cannot be: a tool that need not be strict is offered with any schema.
+func (r *request) strictSchema(path string, schema jsontext.Value) (_ jsontext.Value, strict bool) {
+	var fitted jsontext.Value
+	var moved []string
+	if takesSchemas(r.ask.UpstreamModel) {
+		fitted, moved = r.grammar.fitTool(schema)
+	}
+	if strict = fitted != nil; strict {
+		schema = fitted
+	} else {
+		r.left.LeaveOut(path + ".strict")
+	}
+	for _, word := range moved {
+		r.left.LeaveOut(path + ".parameters." + word)
+	}
+	return schema, strict
 }
 
 // choice is which tools the answer may or must call.
@@ -187,31 +193,35 @@ func (r *request) toolChoice(v jsontext.Value) error {
 	}
 	switch typ {
 	case "function":
+		return r.chooseFunction("tool_choice.function", function)
 	case "allowed_tools":
 		return r.allowTools("tool_choice.allowed_tools", allowed)
 	case "custom":
 		r.left.LeaveOut("tool_choice." + typ)
-		return nil
 	default:
 		r.left.LeaveOut("tool_choice.type")
-		return nil
 	}
+	return nil
+}
+
+// chooseFunction reads which function must be called.
+func (r *request) chooseFunction(path string, v jsontext.Value) error {
 	r.choice.typ = "tool"
-	if len(function) == 0 {
-		return translate.Missing("tool_choice.function", "an object")
+	if len(v) == 0 {
+		return translate.Missing(path, "an object")
 	}
-	err = translate.Object("tool_choice.function", function, func(name string, v jsontext.Value) error {
+	err := translate.Object(path, v, func(name string, v jsontext.Value) error {
 		if name == "name" {
 			r.choice.name = v
 		} else {
-			r.left.Leave("tool_choice.function", name, v)
+			r.left.Leave(path, name, v)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	r.choice.name, err = r.toolName("tool_choice.function.name", r.choice.name)
+	r.choice.name, err = r.toolName(path+".name", r.choice.name)
 	return err
 }
 

@@ -1,8 +1,6 @@
 package responses
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -12,111 +10,8 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// tool is one that is offered.
-type tool struct {
-	name, namespace string
-	custom, search  bool
-	// wire is its name in chat completions' form, and function what it is there.
-	wire     string
-	function []byte
-}
-
-// offered are the tools of a request.
-type offered struct {
-	tools  []tool
-	choice []byte // the member, if there is one
-
-	byName map[fullName]*tool
-	byWire map[string]*tool
-	names  wire.Distinct // those in chat completions' form
-}
-
-// fullName is what a client calls a tool by.
-type fullName struct{ namespace, name string }
-
-// find gives the tool of that name in chat completions' form; nil for none.
-func (o *offered) find(wire string) *tool { return o.byWire[wire] }
-
-// of gives the tool of that name; nil for none.
-func (o *offered) of(namespace, name string) *tool { return o.byName[fullName{namespace, name}] }
-
-// only has the tools alone, each once.
-func (o *offered) only(tools []tool) {
-	o.tools, o.byName, o.byWire = nil, nil, nil
-	for _, t := range tools {
-		if o.find(t.wire) == nil {
-			o.add(t)
-		}
-	}
-}
-
-func (o *offered) add(t tool) {
-	if o.byName == nil {
-		o.byName, o.byWire = make(map[fullName]*tool), make(map[string]*tool)
-	}
-	o.tools = append(o.tools, t)
-	o.byName[fullName{t.namespace, t.name}], o.byWire[t.wire] = &t, &t
-}
-
-// wireName is the name of a tool in chat completions' form, whether it is offered or not.
-func (o *offered) wireName(namespace, name string) string {
-	if t := o.of(namespace, name); t != nil {
-		return t.wire
-	}
-	return flat(namespace, name)
-}
-
-// maxName is how many characters the name of a function may have.
-const maxName = 64
-
-// flat puts the name of a namespace before that of its tool.
-func flat(namespace, name string) string {
-	if namespace == "" {
-		return name
-	}
-	whole := strings.TrimSuffix(namespace, "__") + "__" + name
-	if len(whole) > maxName {
-		return hashed(whole)
-	}
-	return whole
-}
-
-// hashed gives a name of its own that keeps the beginning of another.
-func hashed(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return name[:min(len(name), maxName-13)] + "_" + hex.EncodeToString(sum[:6])
-}
-
-// append appends the tools, and which of them is to be called.
-func (o *offered) append(b []byte, serial bool) []byte {
-	if len(o.tools) == 0 {
-		return b
-	}
-	b = append(b, `,"tools":[`...)
-	for i := range o.tools {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, o.tools[i].function...)
-	}
-	b = append(append(b, ']'), o.choice...)
-	if serial {
-		b = append(b, `,"parallel_tool_calls":false`...)
-	}
-	return b
-}
-
-// size is about how many bytes append appends.
-func (o *offered) size() int {
-	n := len(o.choice)
-	for i := range o.tools {
-		n += len(o.tools[i].function) + len(",")
-	}
-	return n
-}
-
-// runByClient are types of tools that the client runs, and that models know without a schema; acting those that the provider
-// runs and that may act. What other types do is not known, but for those that only look.
+// runByClient are types of tools that the client runs, and that models know without a schema; onlyLooks those that the provider
+// runs and that change nothing. Whatever other types do may act.
 var (
 	runByClient = []string{"local_shell", "shell", "apply_patch", "computer", "computer_use_preview", searchTool}
 	onlyLooks   = []string{"web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11", "file_search", "image_generation"}
@@ -141,82 +36,99 @@ func (c *client) readTools() error {
 	return c.toolChoice(c.choice)
 }
 
+// writtenTool is a tool as the request has it.
+type writtenTool struct {
+	path, kind, name, execution                    string
+	description, parameters, strict, format, tools jsontext.Value
+	// others are further members that say something.
+	others []string
+}
+
+// member reads one of its members.
+func (t *writtenTool) member(member string, v jsontext.Value) (err error) {
+	if v.Kind() == 'n' {
+		return nil
+	}
+	switch member {
+	case "type":
+		t.kind, err = translate.String(t.path+".type", v)
+	case "name":
+		t.name, err = translate.String(t.path+".name", v)
+	case "description":
+		t.description = v
+	case "parameters":
+		t.parameters = v
+	case "strict":
+		t.strict = v
+	case "format":
+		t.format = v
+	case "tools":
+		t.tools = v
+	case "execution":
+		t.execution = translate.Unquote(v)
+	case "output_schema", "prompt_cache_breakpoint":
+	case "defer_loading", "async":
+		if v.Kind() == 't' {
+			t.others = append(t.others, member)
+		}
+	case "allowed_callers":
+		if strings.TrimSpace(string(v)) != `["direct"]` {
+			t.others = append(t.others, member)
+		}
+	default:
+		t.others = append(t.others, member)
+	}
+	return err
+}
+
+// isSearch says that it is the search among tools that the client runs.
+func (t *writtenTool) isSearch() bool { return t.kind == searchTool && t.execution == byClient }
+
 // tool reads the tool that stands at path, in a namespace.
 func (c *client) tool(path, namespace string, v jsontext.Value) error {
-	var kind, execution string
-	t := tool{namespace: namespace}
-	var description, parameters, strict, format, tools jsontext.Value
-	var others []string
-	err := translate.Object(path, v, func(member string, v jsontext.Value) (err error) {
-		if v.Kind() == 'n' {
-			return nil
-		}
-		switch member {
-		case "type":
-			kind, err = translate.String(path+".type", v)
-		case "name":
-			t.name, err = translate.String(path+".name", v)
-		case "description":
-			description = v
-		case "parameters":
-			parameters = v
-		case "strict":
-			strict = v
-		case "format":
-			format = v
-		case "tools":
-			tools = v
-		case "execution":
-			execution = translate.Unquote(v)
-		case "output_schema", "prompt_cache_breakpoint":
-		case "defer_loading", "async":
-			if v.Kind() == 't' {
-				others = append(others, member)
-			}
-		case "allowed_callers":
-			if strings.TrimSpace(string(v)) != `["direct"]` {
-				others = append(others, member)
-			}
-		default:
-			others = append(others, member)
-		}
-		return err
-	})
-	if t.search = kind == searchTool && execution == byClient; t.search {
+	t := writtenTool{path: path}
+	err := translate.Object(path, v, t.member)
+	if t.isSearch() {
 		t.name = searchTool
 	}
 	switch {
 	case err != nil:
 		return err
-	case kind == "":
+	case t.kind == "":
 		return translate.Missing(path+".type", "a string")
-	case kind != "function" && kind != "custom" && kind != "namespace" && !t.search:
-		c.hosted = c.hosted || !slices.Contains(runByClient, kind) && !slices.Contains(onlyLooks, kind)
-		c.left.LeaveOut("tools." + wire.Visible(kind))
+	case t.kind != "function" && t.kind != "custom" && t.kind != "namespace" && !t.isSearch():
+		c.hosted = c.hosted || !slices.Contains(runByClient, t.kind) && !slices.Contains(onlyLooks, t.kind)
+		c.left.LeaveOut("tools." + wire.Visible(t.kind))
 		return nil
 	case t.name == "":
 		return translate.Missing(path+".name", "a non-empty string")
-	case kind == "namespace":
+	case t.kind == "namespace":
 		if namespace != "" {
 			return translate.Invalid(path+".type", "a function or a custom tool")
 		}
-		return translate.Array(path+".tools", tools, func(path string, v jsontext.Value) error { return c.tool(path, t.name, v) })
+		return translate.Array(path+".tools", t.tools, func(path string, v jsontext.Value) error { return c.tool(path, t.name, v) })
 	case c.offered.of(namespace, t.name) != nil: // additional_tools may repeat one
 		return nil
 	}
-	for _, other := range others {
+	return c.offer(&t, namespace)
+}
+
+// offer adds a tool to those that are offered, and says what of it is left out.
+func (c *client) offer(t *writtenTool, namespace string) error {
+	for _, other := range t.others {
 		c.left.LeaveOut("tools." + wire.Visible(other))
 	}
-	t.wire = c.offered.names.Take(flat(namespace, t.name), func(taken string) string { return hashed(taken + ".") })
-	t.custom = kind == "custom"
-	f := translate.Quote([]byte(`{"type":"function","function":{"name":`), t.wire)
-	if t.custom {
-		f, err = appendCustom(f, path, description, format)
+	offered := tool{namespace: namespace, name: t.name, custom: t.kind == "custom", search: t.isSearch()}
+	offered.wire = c.offered.names.Take(flat(namespace, t.name), func(taken string) string { return hashed(taken + ".") })
+	f := translate.Quote([]byte(`{"type":"function","function":{"name":`), offered.wire)
+	var err error
+	if offered.custom {
+		f, err = appendCustom(f, t.path, t.description, t.format)
 	} else {
-		f, err = appendFunction(f, path, description, parameters, strict)
+		f, err = appendFunction(f, t.path, t.description, t.parameters, t.strict)
 	}
-	t.function = append(f, "}}"...)
-	c.offered.add(t)
+	offered.function = append(f, "}}"...)
+	c.offered.add(offered)
 	return err
 }
 
