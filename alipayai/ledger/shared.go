@@ -225,7 +225,8 @@ func (t *Totals) numbers() []*int64 {
 }
 
 // Unreadable is the tenant, the provider and the model of totals whose names were sealed with another key: they are counted
-// without amounts, so that a report does not look as if it were all.
+// without amounts, also in reports of one tenant, provider or model, whose they may be, so that no report looks as if it were
+// all.
 const Unreadable = "(unreadable)"
 
 // Totals gives those of all replicas. What came in the last half second may be missing.
@@ -268,6 +269,14 @@ func (s *Shared) Totals(ctx context.Context, q Query) (found []GroupTotals, err 
 	return found, nil
 }
 
+// takesShared is takes, for groups of which some have no names.
+func (q Query) takesShared(g Group) bool {
+	if g.Tenant == Unreadable {
+		q.Tenant, q.Provider, q.Model = "", "", ""
+	}
+	return q.takes(g)
+}
+
 // readDay reads the numbers of a day.
 func readDay(day string, fields map[string]string, names map[string]Group, q Query) (found []GroupTotals) {
 	sums := make(map[string]*Totals)
@@ -290,7 +299,7 @@ func readDay(day string, fields map[string]string, names map[string]Group, q Que
 		if g.Tenant == Unreadable { // in which currency is not known
 			t.Amount, t.Floor, t.Estimated, t.Unknown = 0, 0, 0, 0
 		}
-		if g.Day = day; q.takes(g) {
+		if g.Day = day; q.takesShared(g) {
 			found = append(found, GroupTotals{g, *t})
 		}
 	}
