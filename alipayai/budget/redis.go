@@ -56,8 +56,9 @@ type Redis struct {
 	// held is what this process has taken, by the name of the budget. Of one budget there
 	// is one exchange at a time.
 	held map[string]*held
-	// down is until when Redis counts as away without being asked.
+	// down is until when Redis counts as away without being asked, because of why.
 	down time.Time
+	why  error
 
 	start sync.Once
 	ctx   context.Context // ends with Close
@@ -108,10 +109,10 @@ func nameOf(key Key) string { return redisstore.Digest(redisstore.Texts(key.part
 
 func (r *Redis) run(ctx context.Context, name string, args ...any) (redisstore.List, error) {
 	r.mu.Lock()
-	down := time.Now().Before(r.down)
+	down, why := time.Now().Before(r.down), r.why
 	r.mu.Unlock()
 	if down {
-		return nil, fmt.Errorf("%w: Redis is away", ErrUnavailable)
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, why)
 	}
 	keys := []string{r.keys.Key("budget:" + name), r.keys.Key("budgets-began"), r.keys.Key("budgets-recalled")}
 	reply, err := r.exchange.Run(ctx, r.script, keys, args...)
@@ -122,7 +123,7 @@ func (r *Redis) run(ctx context.Context, name string, args ...any) (redisstore.L
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.down = time.Now().Add(pollEvery / 2)
+		r.down, r.why = time.Now().Add(pollEvery/2), err
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return values, nil
