@@ -14,6 +14,11 @@ const (
 	redisTimeout = 50 * time.Millisecond
 	// pollEvery is how often a replica asks what the others have changed.
 	pollEvery = 250 * time.Millisecond
+	// writeEvery is how many polls it takes for one that also writes: once a second a server that
+	// answers and takes no writes is found out. While it counts as away all do.
+	writeEvery = 4
+	// writtenFor is how long what such a poll has written lives.
+	writtenFor = time.Minute
 	// pageSize is how many changes one poll returns at most.
 	pageSize = 256
 	// queueSize is how many events wait to be sent at most.
@@ -27,9 +32,11 @@ type shared struct {
 	began     time.Time
 	reachable atomic.Bool
 	lost      atomic.Int64 // when it was last found to be away, in nanoseconds since began
+	why       atomic.Pointer[error]
 	dropped   atomic.Uint64
 	missed    atomic.Bool // a breaker has opened that Redis has not heard of
 	latest    int64       // version of the last change polled; the worker's own
+	polls     int         // how many times it has polled; the worker's own
 
 	start sync.Once
 	ctx   context.Context // ends with Close
@@ -94,8 +101,19 @@ func (b *Breakers) Away() time.Duration {
 	return max(time.Since(s.began)-time.Duration(s.lost.Load()), 1)
 }
 
-// lose notes that Redis does not answer.
-func (s *shared) lose() {
+// Lost says why Redis, while it is Away, has not answered when it was asked last; nil where it is not away.
+func (b *Breakers) Lost() error {
+	if s := b.shared; s != nil && !s.reachable.Load() {
+		if why := s.why.Load(); why != nil {
+			return *why
+		}
+	}
+	return nil
+}
+
+// lose notes that Redis does not answer, and why.
+func (s *shared) lose(why error) {
+	s.why.Store(&why)
 	if s.reachable.Load() {
 		s.lost.Store(int64(time.Since(s.began)))
 		s.reachable.Store(false)
@@ -162,7 +180,7 @@ func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, gr
 	}
 	common, granted, err := s.scripts.run(report{probing, key, rule, h.probe.holder, h.opened, nil}, h.version)
 	if err != nil {
-		s.lose()
+		s.lose(err)
 		s.dropped.Add(1)
 		return history{}, false, false
 	}
@@ -178,7 +196,7 @@ func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, gr
 func (b *Breakers) share(ctx context.Context) {
 	s := b.shared
 	defer close(s.done)
-	defer s.lose()
+	defer s.lose(ctx.Err())
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	b.poll(ctx)
@@ -208,7 +226,7 @@ func (b *Breakers) send(r report) {
 	)
 	if sent {
 		if common, did, err = s.scripts.run(r, b.read(r.key).version); err != nil {
-			s.lose()
+			s.lose(err)
 		}
 	}
 	opens := b.apply(r, common, did, sent && err == nil)
@@ -247,13 +265,15 @@ func (b *Breakers) poll(ctx context.Context) {
 	if away {
 		s.latest = 0 // it may be another memory now
 	}
-	for more := true; more && ctx.Err() == nil; {
+	write := away || s.polls%writeEvery == 0
+	s.polls++
+	for more := true; more && ctx.Err() == nil; write = false {
 		var (
 			changes []change
 			err     error
 		)
-		if changes, s.latest, more, err = s.scripts.since(s.latest); err != nil {
-			s.lose()
+		if changes, s.latest, more, err = s.scripts.since(s.latest, write); err != nil {
+			s.lose(err)
 			return
 		}
 		b.merge(changes)

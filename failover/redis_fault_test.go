@@ -326,8 +326,8 @@ func TestKeysInRedis(t *testing.T) {
 		}
 		tags[tag] = true
 	}
-	if len(keys) != 2 || len(tags) != 1 {
-		t.Errorf("keys %q have %d tags, want two with one", keys, len(tags))
+	if len(keys) != 3 || len(tags) != 1 {
+		t.Errorf("keys %q have %d tags, want three with one", keys, len(tags))
 	}
 	if names := strings.Join(append(keys, fields...), " "); strings.Contains(names, "secret") {
 		t.Errorf("names are in keys: %s", names)

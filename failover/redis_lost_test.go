@@ -72,7 +72,7 @@ func TestClosedWhileRedisIsLostToOneReplica(t *testing.T) {
 		if err := errors.Join(f[0].fail(4), f.is(Open), f.due()); err != nil {
 			return err
 		}
-		f[0].shared.lose() // as if its own connection had broken
+		f[0].shared.lose(nil) // as if its own connection had broken
 		if err := f[1].end(Success); err != nil {
 			return err
 		}

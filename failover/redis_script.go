@@ -26,7 +26,7 @@ type scripts struct {
 	// That the changes are read twice does no harm.
 	reads            redisstore.Exchange
 	breaker, changes *redis.Script
-	keys             []string
+	keys             []string // the last one for changes alone
 }
 
 func newScripts(client redis.UniversalClient, namespace string, timeout time.Duration) scripts {
@@ -36,7 +36,7 @@ func newScripts(client redis.UniversalClient, namespace string, timeout time.Dur
 		reads:   redisstore.Exchange{Client: client, Timeout: timeout, Repeat: redisstore.Idempotent},
 		breaker: redis.NewScript(breakerSource),
 		changes: redis.NewScript(changesSource),
-		keys:    []string{keys.Key("breakers"), keys.Key("breakers:changes")},
+		keys:    []string{keys.Key("breakers"), keys.Key("breakers:changes"), keys.Key("breakers:written")},
 	}
 }
 
@@ -59,7 +59,7 @@ func (s scripts) run(r report, version int64) (h history, did bool, err error) {
 		age = max(0, time.Since(r.opened))
 	}
 	name := redisstore.Texts(r.key.Tenant, r.key.Provider)
-	reply, err := s.reports.Run(context.Background(), s.breaker, s.keys,
+	reply, err := s.reports.Run(context.Background(), s.breaker, s.keys[:2],
 		string(r.event), redisstore.Digest(name), name,
 		binary.BigEndian.AppendUint64(nil, r.holder), version, age.Microseconds(),
 		r.rule.Failures+1, r.rule.Within.Microseconds(), r.rule.OpenFor.Microseconds(), r.rule.ProbeFor.Microseconds(),
@@ -88,9 +88,14 @@ type change struct {
 }
 
 // since is what has changed since a version, a page of it, and the version to
-// ask with for the next one.
-func (s scripts) since(version int64) (changes []change, latest int64, more bool, err error) {
-	reply, err := s.reads.Run(context.Background(), s.changes, s.keys, version, pageSize)
+// ask with for the next one. With write it fails as well where the server takes no writes, being out of memory, a
+// replica or unable to save: nothing else of the gateway can go on there.
+func (s scripts) since(version int64, write bool) (changes []change, latest int64, more bool, err error) {
+	var life int64
+	if write {
+		life = writtenFor.Milliseconds()
+	}
+	reply, err := s.reads.Run(context.Background(), s.changes, s.keys, version, pageSize, life)
 	if err != nil {
 		return nil, version, false, err
 	}

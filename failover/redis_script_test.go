@@ -177,11 +177,11 @@ func TestVersionsGrow(t *testing.T) {
 			t.Errorf("version %d, %v, want %d", h.version, err, want)
 		}
 	}
-	changes, latest, more, err := s.since(int64(ahead))
+	changes, latest, more, err := s.since(int64(ahead), false)
 	if err != nil || len(changes) != 1 || changes[0].key != testKey || latest != int64(ahead)+3 || more {
 		t.Errorf("changes %v up to %d, more: %t, %v", changes, latest, more, err)
 	}
-	if changes, again, _, err := s.since(latest); err != nil || len(changes) != 0 || again != latest {
+	if changes, again, _, err := s.since(latest, false); err != nil || len(changes) != 0 || again != latest {
 		t.Errorf("changes %v up to %d after the last one, %v", changes, again, err)
 	}
 }
@@ -265,7 +265,7 @@ func TestChangesComeInPages(t *testing.T) {
 	}
 	latest := int64(0)
 	for page, want := range []int{pageSize, 1, 0} {
-		changes, last, more, err := s.since(latest)
+		changes, last, more, err := s.since(latest, false)
 		if err != nil || len(changes) != want || more != (page == 0) {
 			t.Errorf("page %d: %d changes, more: %t, %v; want %d", page, len(changes), more, err, want)
 		}
@@ -277,7 +277,7 @@ func TestChangesComeInPages(t *testing.T) {
 func TestKeysAreThoseOfRunningReplicas(t *testing.T) {
 	const tag = "alipayai:{8c22b4190fd741a5363e1eb684d8440b}:"
 	got := append(newScripts(nil, "breakers", 0).keys, redisstore.Digest(redisstore.Texts("acme", "alipay")))
-	if want := []string{tag + "breakers", tag + "breakers:changes", "8e3dc0cc8a2ceb3a77e17ae6e2f2d7a1"}; !slices.Equal(got, want) {
+	if want := []string{tag + "breakers", tag + "breakers:changes", tag + "breakers:written", "8e3dc0cc8a2ceb3a77e17ae6e2f2d7a1"}; !slices.Equal(got, want) {
 		t.Errorf("keys and field %q, want %q", got, want)
 	}
 }
