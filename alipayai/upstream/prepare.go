@@ -152,6 +152,9 @@ func (p *Provider) prepareForms() error {
 
 // checkBase refuses what is no address.
 func checkBase(u *url.URL) error {
+	if u != nil && isSocket(u) {
+		return errors.New("base_url is a unix socket, by which providers are not reached; let the server listen on loopback, and write it like http://127.0.0.1:8000")
+	}
 	if u == nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("base_url is missing or not absolute; write it like https://api.example.com")
 	}
@@ -162,6 +165,15 @@ func checkBase(u *url.URL) error {
 		return errors.New("base_url takes no user, query or fragment")
 	}
 	return nil
+}
+
+// isSocket reports whether a URL is the path of a unix socket, in one of the forms that other programs take: unix//run/x.sock, as
+// Caddy's reverse_proxy does (caddyserver.com/docs/conventions#network-addresses), unix:///run/x.sock, http://unix//run/x.sock and
+// http+unix://…
+func isSocket(u *url.URL) bool {
+	network, _, _ := strings.Cut(u.Path, "/")
+	return strings.HasPrefix(u.Scheme, "unix") || strings.HasSuffix(u.Scheme, "+unix") || u.Scheme == "" && (network == "unix" || network == "unix+h2c") ||
+		u.Hostname() == "unix" && strings.HasPrefix(u.Path, "//")
 }
 
 // CheckServer refuses the host and port of an address that there cannot be. A host that is empty, which no URL of HTTP has
