@@ -1,10 +1,10 @@
 package alipaycaddy
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -15,7 +15,10 @@ import (
 // Sentinel knows, or a Cluster.
 type Redis struct {
 	// The addresses, `host:port`: of the server, of the Sentinels with
-	// `master_name`, of some nodes with `cluster`. May be placeholders. Required.
+	// `master_name`, of some nodes with `cluster`. That of one server may be its unix
+	// socket, `unix//run/redis/redis.sock`. Each may be a URL,
+	// `redis://[user:password@]host[:port][/db]`, or `rediss://…` for TLS. May be
+	// placeholders, and are where they have a password. Required.
 	Addresses []string `json:"addresses,omitempty" placeholder:"whole"`
 
 	// The master's name at the Sentinels. Default: none.
@@ -36,8 +39,23 @@ type Redis struct {
 	// The password at the Sentinels. By placeholder. Default: none.
 	SentinelPassword string `json:"sentinel_password,omitempty" placeholder:"whole"`
 
-	// Whether to connect with TLS, trusting the system's roots. Default: false
+	// Whether to connect with TLS. Default: false, unless one of the other options of
+	// TLS is set or an address is `rediss://…`
 	TLS bool `json:"tls,omitempty"`
+
+	// Files of PEM certificates: the authorities that the servers' certificates, and the
+	// Sentinels', are verified by. Default: the system's roots
+	TLSCA []string `json:"tls_ca,omitempty"`
+
+	// The file of the PEM certificate that this client shows, with its chain. Default: none.
+	TLSCertificate string `json:"tls_certificate,omitempty"`
+
+	// The file of its key. Required with `tls_certificate`.
+	TLSKey string `json:"tls_key,omitempty"`
+
+	// The name that the certificates must be for. Default: the host of each address,
+	// and of each that Sentinels or nodes tell.
+	TLSServerName string `json:"tls_server_name,omitempty"`
 
 	// The number of the database. Default: `0`
 	DB int `json:"db,omitempty"`
@@ -65,7 +83,7 @@ func (r *Redis) region() string { return r.Region }
 
 // prepare implements storeOptions.
 func (r *Redis) prepare(s secrets) (identity []string, open func() (store, error), err error) {
-	options, err := r.resolve(s)
+	options, files, err := r.resolve(s)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,7 +96,10 @@ func (r *Redis) prepare(s secrets) (identity []string, open func() (store, error
 	// With the secrets as they resolve: a changed one is another store.
 	same := *r
 	same.Region = "" // which says where it is, and not which
-	identity = []string{fmt.Sprintf("%+v", same), options.Username, options.Password, options.SentinelUsername, options.SentinelPassword}
+	identity = append([]string{
+		fmt.Sprintf("%+v", same), strings.Join(options.Addresses, " "), strconv.Itoa(options.DB), strconv.FormatBool(options.TLS != nil),
+		options.Username, options.Password, options.SentinelUsername, options.SentinelPassword,
+	}, files...)
 	return identity, func() (store, error) {
 		client, err := limiter.NewRedisClient(options)
 		if err != nil {
@@ -88,20 +109,9 @@ func (r *Redis) prepare(s secrets) (identity []string, open func() (store, error
 	}, nil
 }
 
-// resolve makes the client's options.
-func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
-	o := limiter.RedisOptions{MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB}
-	for _, address := range r.Addresses {
-		if address == "" {
-			return o, errors.New("address is empty; write it like store redis localhost:6379, or store redis {env.REDIS_ADDRESS}")
-		}
-		resolved, err := s.public("address", address)
-		if err != nil {
-			return o, err
-		}
-		o.Addresses = append(o.Addresses, resolved)
-	}
-	var err error
+// resolve makes the client's options, and gives what the files of TLS hold.
+func (r *Redis) resolve(s secrets) (o limiter.RedisOptions, files []string, err error) {
+	o = limiter.RedisOptions{MasterName: r.MasterName, Cluster: r.Cluster, DB: r.DB}
 	for name, user := range map[string]struct {
 		configured string
 		resolved   *string
@@ -110,7 +120,7 @@ func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
 			continue
 		}
 		if *user.resolved, err = s.public(name, user.configured); err != nil {
-			return o, err
+			return o, nil, err
 		}
 	}
 	for name, password := range map[string]struct {
@@ -121,13 +131,17 @@ func (r *Redis) resolve(s secrets) (limiter.RedisOptions, error) {
 			continue
 		}
 		if *password.resolved, err = s.resolve(name, password.configured); err != nil {
-			return o, err
+			return o, nil, err
 		}
 	}
-	if r.TLS {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	encrypted, err := r.resolveAddresses(s, &o)
+	if err != nil {
+		return o, nil, err
 	}
-	return o, o.Check()
+	if o.TLS, files, err = r.tlsConfig(encrypted); err != nil {
+		return o, nil, err
+	}
+	return o, files, o.Check()
 }
 
 // unmarshalBlock reads the block of `store redis`; see parseApp.
@@ -147,6 +161,9 @@ func (r *Redis) unmarshalBlock(d *caddyfile.Dispenser) error {
 		option{form: "sentinel_username <name>", read: text(&r.SentinelUsername)},
 		option{form: "sentinel_password <password>", read: text(&r.SentinelPassword)},
 		option{form: "tls", read: enable(&r.TLS)},
+		option{form: "tls_ca <files...>", read: list(&r.TLSCA)},
+		option{form: "tls_client_auth <certificate file> <key file>", read: func(d *caddyfile.Dispenser) error { return args(d, &r.TLSCertificate, &r.TLSKey) }},
+		option{form: "tls_server_name <name>", read: text(&r.TLSServerName)},
 		option{form: "db <number>", read: single(&r.DB, func(d *caddyfile.Dispenser, _, value string, to *int) error {
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 0 {

@@ -31,7 +31,8 @@ const (
 // a Cluster; version 5 or later.
 type RedisOptions struct {
 	// Addresses are host:port: of the server, of the Sentinels if MasterName
-	// is set, of some nodes if Cluster is.
+	// is set, of some nodes if Cluster is. That of one server may be the path of its
+	// unix socket, such as /run/redis/redis.sock.
 	Addresses []string
 	// MasterName is the master's name at the Sentinels.
 	MasterName string
@@ -65,6 +66,12 @@ func (o RedisOptions) Check() error {
 		return fmt.Errorf("%w: several addresses need master_name or cluster", ErrRedisOptions)
 	}
 	for _, address := range o.Addresses {
+		if isSocket(address) {
+			if o.Cluster || o.MasterName != "" || o.TLS != nil {
+				return fmt.Errorf("%w: a unix socket is for one server, without Sentinel, cluster and TLS", ErrRedisOptions)
+			}
+			continue
+		}
 		_, port, err := net.SplitHostPort(address)
 		if err != nil || port == "" || strings.Contains(address, "/") {
 			return fmt.Errorf("%w: an address is not host:port; write it like 10.0.0.5:6379", ErrRedisOptions)
@@ -75,6 +82,9 @@ func (o RedisOptions) Check() error {
 	}
 	return nil
 }
+
+// isSocket says whether an address is the path of a unix socket, as the client takes it to be.
+func isSocket(address string) bool { return strings.HasPrefix(address, "/") }
 
 // NewRedisClient makes a client that is safe for windows, and for all else that is
 // shared: it repeats nothing by itself, keeps to the deadline of every call, up to

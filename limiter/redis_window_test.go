@@ -2,6 +2,7 @@ package limiter
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -291,6 +292,10 @@ func TestRedisOptions(t *testing.T) {
 		"secured, unwatched": {RedisOptions{Addresses: one, SentinelPassword: "p"}, false},
 		"no address":         {RedisOptions{}, false},
 		"a URL":              {RedisOptions{Addresses: []string{"redis://127.0.0.1:6379"}}, false},
+		"a socket":           {RedisOptions{Addresses: []string{"/run/redis.sock"}, DB: 1}, true},
+		"a socket and TLS":   {RedisOptions{Addresses: []string{"/run/redis.sock"}, TLS: new(tls.Config)}, false},
+		"a socket, watched":  {RedisOptions{Addresses: []string{"/run/redis.sock"}, MasterName: "m"}, false},
+		"a relative socket":  {RedisOptions{Addresses: []string{"run/redis.sock"}}, false},
 		"no port":            {RedisOptions{Addresses: []string{"127.0.0.1"}}, false},
 		"IPv6":               {RedisOptions{Addresses: []string{"[::1]:6379"}}, true},
 		"two servers":        {RedisOptions{Addresses: two}, false},
