@@ -257,7 +257,7 @@ func (a *App) openLedger() error {
 			file, releaseFile := acquire[ledgerFile]("ledger file", path, zone.String())
 			file.once.Do(func() {
 				file.path = path
-				file.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, LockWait: pace.ledger, Changed: tellLedger(path), Lost: tellLost(path), Left: file.left, Written: a.metrics.ledgerWrote})
+				file.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, LockWait: pace.ledger, Changed: file.changed, Lost: tellLost(path), Left: file.left, Written: a.metrics.ledgerWrote})
 			})
 			state.ledgerFile, state.releases = file, []func(){releaseFile}
 			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
@@ -312,21 +312,20 @@ func tellNotShared(attempts int64, totals map[price.Currency]ledger.Totals) {
 	}
 }
 
-// tellLedger tells of the ledger's file through the process's log: the ledger outlives
+// changed tells of the ledger's file through the process's log: the ledger outlives
 // the configuration that made it.
-func tellLedger(path string) func(err error, aside string) {
-	return func(err error, aside string) {
-		logger := live.Log(caddy.Log()).Named("alipayai.ledger").With(zap.String("file", path))
-		switch {
-		case aside != "":
-			logger.Error("the ledger's file is broken: it was set aside, and a new one is begun", zap.String("set_aside", aside), zap.Error(err))
-		case errors.Is(err, ledger.ErrLocked): // a configuration that starts is refused
-			logger.Error("the ledger's file cannot be opened", zap.Error(err))
-		case err != nil:
-			logger.Error("the ledger cannot be written: calls go on, and their lines wait in memory", zap.Error(err))
-		default:
-			logger.Info("the ledger is written again")
-		}
+func (f *ledgerFile) changed(err error, aside string) {
+	logger := live.Log(caddy.Log()).Named("alipayai.ledger").With(zap.String("file", f.path))
+	switch {
+	case aside != "":
+		logger.Error("the ledger's file is broken: it was set aside, and a new one is begun", zap.String("set_aside", aside), zap.Error(err))
+	case errors.Is(err, ledger.ErrLocked) && f.otherHas(): // this process has it, which the refusal of the configuration says
+	case errors.Is(err, ledger.ErrLocked): // a configuration that starts is refused
+		logger.Error("the ledger's file cannot be opened", zap.Error(err))
+	case err != nil:
+		logger.Error("the ledger cannot be written: calls go on, and their lines wait in memory", zap.Error(err))
+	default:
+		logger.Info("the ledger is written again")
 	}
 }
 

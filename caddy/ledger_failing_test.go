@@ -55,6 +55,9 @@ func TestALedgerOfAnotherZone(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v; want %s", err, want)
 	}
+	if strings.Contains(g.logs(), "another process") {
+		t.Error("the log has it that another process has the file")
+	}
 	if a := g.chat("hello"); a.header.Get("X-Alipayai-Cost") == "" {
 		t.Errorf("no cost: %v", a.header)
 	}
