@@ -19,6 +19,10 @@ const watchEvery = time.Second
 // wake an operator. The metrics say so.
 const lostAfter = 3 * watchEvery / 2
 
+// backAfter is for how long Redis must have answered for its loss to be over: one that comes and goes is one outage, and not
+// an alert each time.
+const backAfter = 10 * time.Second
+
 // brokenFor is how long a ledger counts as failing whose file was set aside: what it had is in no report.
 const brokenFor = time.Hour
 
@@ -27,6 +31,8 @@ const brokenFor = time.Hour
 type watch struct {
 	app   *App
 	known *alertState
+	// away is when the store of a provider was last found to be away.
+	away map[string]time.Time
 }
 
 // run watches until ctx ends.
@@ -50,7 +56,7 @@ func (w *watch) run(ctx context.Context) {
 // look raises an alert for a lost store, and resolves those that are over.
 func (w *watch) look() {
 	a := w.app
-	away := a.breakers.Away()
+	lost := w.lookAtStore()
 	// Before the breakers are read: a breaker that opens meanwhile must not be
 	// reported as closed.
 	wrong := w.known.Firing()
@@ -67,7 +73,7 @@ func (w *watch) look() {
 				a.monitor.BreakersClosed(f.Provider)
 			}
 		case alert.StoreLost:
-			if away == 0 && storeAway(p) == 0 {
+			if time.Since(w.away[f.Provider]) >= pace.back {
 				a.monitor.StoreBack(f.Provider)
 			}
 		case alert.TokenRefreshFailing:
@@ -111,23 +117,50 @@ func (w *watch) look() {
 			a.monitor.LedgerBroken(a.ledger.path)
 		}
 	}
-	for name, p := range a.providers {
-		if max(away, storeAway(p)) > lostAfter {
-			a.monitor.StoreLost(name, p.Cap != nil)
+	for _, name := range lost {
+		p := a.providers[name]
+		why := a.breakers.Lost()
+		if shared := sharedWindowOf(p); shared != nil && why == nil {
+			why = shared.Lost()
+		}
+		a.monitor.StoreLost(name, p.Cap != nil, why)
+	}
+}
+
+// lookAtStore notes which providers' store is away, and names those that have lost it.
+func (w *watch) lookAtStore() (lost []string) {
+	breakers := w.app.breakers.Away()
+	for name, p := range w.app.providers {
+		away := max(breakers, storeAway(p))
+		if away > 0 {
+			if w.away == nil {
+				w.away = make(map[string]time.Time)
+			}
+			w.away[name] = time.Now()
+		}
+		if away > lostAfter {
+			lost = append(lost, name)
 		}
 	}
+	return lost
 }
 
 // storeAway is for how long the provider's cap has been shared with replicas that
 // cannot be reached.
 func storeAway(p *upstream.Provider) time.Duration {
-	if p.Cap == nil {
-		return 0
-	}
-	if shared, ok := p.Cap.Window.(sharedWindow); ok {
+	if shared := sharedWindowOf(p); shared != nil {
 		return shared.Away()
 	}
 	return 0
+}
+
+// sharedWindowOf gives the window of the provider's cap, where replicas share it; else nil.
+func sharedWindowOf(p *upstream.Provider) sharedWindow {
+	if p.Cap == nil {
+		return nil
+	}
+	shared, _ := p.Cap.Window.(sharedWindow)
+	return shared
 }
 
 // watchers are the watches of the configurations that run, the latest last.

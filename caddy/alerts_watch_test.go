@@ -78,7 +78,7 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 		for _, name := range []string{"here", "gone"} {
 			monitor.BreakerOpened(name)
 			monitor.TokenRefresh(name, errors.New("refused"))
-			monitor.StoreLost(name, false)
+			monitor.StoreLost(name, false, nil)
 			monitor.Exhausted(name)
 			monitor.Holds("of_a_provider", name, "something that no rule is for")
 			monitor.AccountExhausted(name)
@@ -99,10 +99,13 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 	})
 }
 
-// TestStoreStaysLostAcrossAReload replaces the configuration while Redis is away: what
-// is lost is reported once, and as over only when Redis answers.
+// TestStoreStaysLostAcrossAReload replaces the configuration while Redis is away, which then comes and goes: what
+// is lost is reported once, with the cause, and as over only when Redis has answered for a while.
 func TestStoreStaysLostAcrossAReload(t *testing.T) {
 	network := redistest.NewNetwork(t)
+	before := pace.back
+	pace.back = backAfter
+	t.Cleanup(func() { pace.back = before })
 	testwait.Bubble(t, func(t *testing.T) {
 		client := must(limiter.NewRedisClient(limiter.RedisOptions{Addresses: []string{redistest.Anywhere}}))
 		network.Connect(client)
@@ -142,8 +145,24 @@ func TestStoreStaysLostAcrossAReload(t *testing.T) {
 		w = load()
 		look(2, "after a reload")
 		look(2, "later")
+		began := known.Firing()[0].Since
+		for range 3 {
+			network.Heal()
+			for range 4 {
+				look(2, "back for a moment")
+			}
+			network.Break(redistest.Fault{Refuses: true})
+			look(2, "lost again")
+			look(2, "lost again for longer")
+		}
+		for _, f := range known.Firing() {
+			if !f.Since.Equal(began) || !strings.Contains(f.Summary, "(connection refused)") {
+				t.Errorf("an outage that began at %v is one of %v: %s", began, f.Since, f.Summary)
+			}
+		}
 		network.Heal()
-		time.Sleep(watchEvery)
+		time.Sleep(backAfter - 2*watchEvery)
+		look(2, "back for less than it takes")
 		look(0, "back")
 		for range 4 { // that it is away whenever somebody looks says nothing of the time between
 			time.Sleep(watchEvery / 2)

@@ -12,10 +12,10 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/filewatch"
 )
 
-// pace is how soon a gateway sees what nothing reports: what alerts are about, what other replicas know of canaries, changed
-// files of keys, and, by waiting for as long, that another process has closed the ledger's file. Tests that run Caddy see it
+// pace is how soon a gateway sees what nothing reports: what alerts are about, that a lost store is back, what other replicas
+// know of canaries, changed files of keys, and, by waiting for as long, that another process has closed the ledger's file. Tests that run Caddy see it
 // sooner.
-var pace = struct{ watch, canaries, keys, ledger time.Duration }{watchEvery, canary.LookEvery, filewatch.Interval, ledger.LockWait}
+var pace = struct{ watch, back, canaries, keys, ledger time.Duration }{watchEvery, backAfter, canary.LookEvery, filewatch.Interval, ledger.LockWait}
 
 // jobs are the background work of a configuration, from Start to Stop.
 type jobs struct {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	caddy.DefaultStorage.Path = dir
-	pace.watch, pace.keys, pace.ledger = 50*time.Millisecond, 50*time.Millisecond, 200*time.Millisecond
+	pace.watch, pace.back, pace.keys, pace.ledger = 50*time.Millisecond, 200*time.Millisecond, 50*time.Millisecond, 200*time.Millisecond
 	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
 	run := m.Run
 	if file := os.Getenv(replicaConfig); file != "" {

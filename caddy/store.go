@@ -71,6 +71,8 @@ type breakers interface {
 	Start()
 	// Away is for how long the store has not answered; zero while it does.
 	Away() time.Duration
+	// Lost says why it has not answered; nil while it does.
+	Lost() error
 	// States counts the breakers that are not closed, by provider.
 	States() map[string]failover.Tally
 	// Close ends the sharing.
@@ -96,6 +98,8 @@ type sharedWindow interface {
 	State() limiter.State
 	// Away is for how long it has been degraded.
 	Away() time.Duration
+	// Lost says why; nil while it is not.
+	Lost() error
 	// Close ends the background work.
 	Close() error
 }

@@ -40,11 +40,16 @@ type redisStore struct {
 
 // window implements store.
 func (s *redisStore) window(account string, limit limiter.Limit, provider string) limiter.Window {
-	return &lazyWindow{make: func() (*limiter.RedisWindow, error) {
+	l, tell := new(lazyWindow), tellState(provider)
+	l.make = func() (*limiter.RedisWindow, error) {
 		return limiter.NewRedisWindow(s.client, limiter.RedisWindowOptions{
-			Key: account, Replicas: s.replicas, Limit: limit, OnState: tellState(provider),
+			Key: account, Replicas: s.replicas, Limit: limit, OnState: func(state limiter.State, err error) {
+				l.why.Store(&err)
+				tell(state, err)
+			},
 		})
-	}}
+	}
+	return l
 }
 
 // breakers implements store.
@@ -217,6 +222,7 @@ func tellState(provider string) func(limiter.State, error) {
 // only validated must not connect to anything.
 type lazyWindow struct {
 	make func() (*limiter.RedisWindow, error)
+	why  atomic.Pointer[error] // of the last change of state
 
 	mu     sync.Mutex
 	window *limiter.RedisWindow
@@ -317,6 +323,15 @@ func (l *lazyWindow) Away() time.Duration {
 		return math.MaxInt64
 	}
 	return w.Away()
+}
+
+// Lost says why it is degraded.
+func (l *lazyWindow) Lost() error {
+	why := l.why.Load()
+	if why == nil || l.State() != limiter.Degraded {
+		return nil
+	}
+	return *why
 }
 
 // Start makes the window, which connects it; it may be called at any time.

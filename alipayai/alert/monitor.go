@@ -131,14 +131,22 @@ func (m *Monitor) TokenRefresh(provider string, err error) {
 }
 
 // StoreLost says that what the replicas share about the provider cannot be reached: its cap,
-// where capped, its breakers, holds and token, and the idempotency keys of its calls.
-func (m *Monitor) StoreLost(provider string, capped bool) {
+// where capped, its breakers, holds and token, and the idempotency keys of its calls; why, if it is known, is what the store or
+// the network to it has said last.
+func (m *Monitor) StoreLost(provider string, capped bool, why error) {
 	summary := "the store is lost: each replica goes by what it knows of " + provider
 	if capped {
 		summary += ", and keeps to its part of the cap"
 	}
+	if why != nil {
+		said := []rune(strings.Join(strings.Fields(strings.ToValidUTF8(why.Error(), "")), " "))
+		summary += " (" + string(said[:min(len(said), maxWhy)]) + ")"
+	}
 	m.alerter.Raise(StoreLost, provider, summary)
 }
+
+// maxWhy bounds what an alert says of an error, in characters.
+const maxWhy = 200
 
 // StoreBack says that it can.
 func (m *Monitor) StoreBack(provider string) {

@@ -153,7 +153,7 @@ func TestConditions(t *testing.T) {
 	for kind, tc := range map[Kind]struct{ bad, good func(m *Monitor) }{
 		BreakerOpen:         {func(m *Monitor) { m.BreakerOpened("x") }, func(m *Monitor) { m.BreakersClosed("x") }},
 		TokenRefreshFailing: {func(m *Monitor) { m.TokenRefresh("x", failed) }, func(m *Monitor) { m.TokenRefresh("x", nil) }},
-		StoreLost:           {func(m *Monitor) { m.StoreLost("x", true) }, func(m *Monitor) { m.StoreBack("x") }},
+		StoreLost:           {func(m *Monitor) { m.StoreLost("x", true, nil) }, func(m *Monitor) { m.StoreBack("x") }},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			testwait.Bubble(t, func(t *testing.T) {
