@@ -2,18 +2,36 @@ package alipaycaddy
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"sync"
+
+	"github.com/quic-go/quic-go/http3"
 )
 
+// server is an [http.Server] or [http3.Server], by its pointer: Close ends the calls that it has.
+type server = io.Closer
+
+// serverOf gives the server that a request has come to; nil for one that is not known.
+func serverOf(r *http.Request) server {
+	// Each puts itself into the contexts of its requests under a key of its own.
+	if s, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		return s
+	}
+	if s, ok := r.Context().Value(http3.ServerContextKey).(*http3.Server); ok {
+		return s
+	}
+	return nil
+}
+
 // serving are the HTTP servers of all configurations that have calls under way.
-var serving = servers{calls: make(map[*http.Server]int)}
+var serving = servers{calls: make(map[server]int)}
 
 // servers counts the calls of HTTP servers. When the process ends, Caddy's servers leave calls behind that have outlasted their
 // grace_period: what they cost would be known as the most that it may be, and the ledger would not be closed.
 type servers struct {
 	mu    sync.Mutex
-	calls map[*http.Server]int
+	calls map[server]int
 	none  chan struct{} // closed when no call is left; nil where nothing waits for that
 }
 
@@ -21,17 +39,17 @@ type servers struct {
 var ofPacks = new(http.Server)
 
 // enter counts a call, until leave.
-func (s *servers) enter(server *http.Server) {
+func (s *servers) enter(of server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls[server]++
+	s.calls[of]++
 }
 
-func (s *servers) leave(server *http.Server) {
+func (s *servers) leave(of server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.calls[server]--; s.calls[server] == 0 {
-		delete(s.calls, server)
+	if s.calls[of]--; s.calls[of] == 0 {
+		delete(s.calls, of)
 	}
 	if len(s.calls) == 0 && s.none != nil {
 		close(s.none)
@@ -51,8 +69,8 @@ func (s *servers) end(ctx context.Context) {
 		s.none = make(chan struct{})
 	}
 	none := s.none
-	for server := range s.calls {
-		go server.Close()
+	for of := range s.calls {
+		go of.Close()
 	}
 	s.mu.Unlock()
 	select {

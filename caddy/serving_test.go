@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/quic-go/quic-go/http3"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -57,16 +58,19 @@ func TestCallsEndBeforeTheirServers(t *testing.T) {
 		return len(serving.calls)
 	}
 	for name, c := range map[string]struct {
-		begin  func(*inFlight) *http.Server
+		begin  func(*inFlight) server
 		during int
 	}{
-		"a server's": {func(f *inFlight) *http.Server {
+		"a server's": {func(f *inFlight) server {
 			return f.serve(must(http.NewRequestWithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)), "POST", "/", nil)))
 		}, 1},
-		"of HTTP/3": {func(f *inFlight) *http.Server {
+		"of HTTP/3": {func(f *inFlight) server {
+			return f.serve(must(http.NewRequestWithContext(context.WithValue(t.Context(), http3.ServerContextKey, new(http3.Server)), "POST", "/", nil)))
+		}, 1},
+		"of one that is not known": {func(f *inFlight) server {
 			return f.serve(must(http.NewRequestWithContext(t.Context(), "POST", "/", nil)))
 		}, 0},
-		"a pack": {func(f *inFlight) *http.Server {
+		"a pack": {func(f *inFlight) server {
 			f.beginOf(ofPacks)
 			return ofPacks
 		}, 1},

@@ -67,25 +67,25 @@ func (f *inFlight) end() {
 }
 
 // serve counts a call of a client's, and gives its server for endOf.
-func (f *inFlight) serve(r *http.Request) *http.Server {
-	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
-	f.beginOf(server)
-	return server
+func (f *inFlight) serve(r *http.Request) server {
+	of := serverOf(r)
+	f.beginOf(of)
+	return of
 }
 
 // beginOf counts a call of that server until endOf, for the end of the process too, which then waits for what is given back with
-// the call: the last reference to a ledger writes it. Of a server of HTTP/3, which is another one, it does not.
-func (f *inFlight) beginOf(server *http.Server) {
+// the call: the last reference to a ledger writes it.
+func (f *inFlight) beginOf(of server) {
 	f.begin()
-	if server != nil {
-		serving.enter(server)
+	if of != nil {
+		serving.enter(of)
 	}
 }
 
-func (f *inFlight) endOf(server *http.Server) {
+func (f *inFlight) endOf(of server) {
 	f.end()
-	if server != nil {
-		serving.leave(server)
+	if of != nil {
+		serving.leave(of)
 	}
 }
 
