@@ -67,6 +67,11 @@ func (c *Collector) add(data []byte) {
 	}
 	for _, ch := range chunk.Choices {
 		c.cut = c.cut || ch.FinishReason == "length"
+		if len(ch.Delta.ToolCalls) == 0 {
+			continue
+		}
+		of := c.of(ch.Index)
+		of.places.Chunk()
 		for i, p := range ch.Delta.ToolCalls {
 			place := wire.NoPlace
 			if p.Index != nil {
@@ -74,12 +79,13 @@ func (c *Collector) add(data []byte) {
 			} else if len(ch.Delta.ToolCalls) > 1 && p.ID == "" {
 				place = i
 			}
-			c.part(ch.Index, place, p)
+			c.part(of, place, p)
 		}
 	}
 }
 
-func (c *Collector) part(choice, place int, p part) {
+// of gives the calls of a choice.
+func (c *Collector) of(choice int) *collected {
 	of := c.choices[choice]
 	if of == nil {
 		if c.choices == nil {
@@ -88,6 +94,10 @@ func (c *Collector) part(choice, place int, p part) {
 		of = new(collected)
 		c.choices[choice] = of
 	}
+	return of
+}
+
+func (c *Collector) part(of *collected, place int, p part) {
 	name, arguments := p.Function.Name+p.Custom.Name, p.Function.Arguments+p.Custom.Input
 	n := of.places.Place(place, p.ID, name, arguments)
 	if n == len(of.calls) {

@@ -6,17 +6,19 @@ import (
 )
 
 // CallPlaces tells which of an answer's tool calls each piece in its stream is of. Most providers say so by an index. Some
-// have none, or give each call the same; then the next call begins where an id or a name is another's, or where a name
-// comes after arguments that are a whole object. Its zero value is ready.
+// have none, or give each call the same; then the next call begins where an id or a name is another's, where a name
+// comes after arguments that are a whole object, or again within one chunk. Its zero value is ready.
 type CallPlaces struct {
 	calls []placedCall
 	byID  map[string]int
 	at    map[int]int // the last call of each place
+	chunk int         // which the pieces are of
 }
 
 // placedCall is what is known of a call.
 type placedCall struct {
 	id, name string
+	named    int // the chunk that has its name; one of several
 	end      objectEnd
 }
 
@@ -32,6 +34,9 @@ func TooManyCalls() error {
 // NoPlace is the place of a piece that comes alone and has no index.
 const NoPlace = -1
 
+// Chunk begins the pieces of another chunk.
+func (p *CallPlaces) Chunk() { p.chunk++ }
+
 // Len is how many calls there are.
 func (p *CallPlaces) Len() int { return len(p.calls) }
 
@@ -45,10 +50,16 @@ func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
 		name = ""
 	}
 	call, known := p.last(place, id)
-	if !known || p.calls[call].another(id, name, arguments) {
+	if !known && place == NoPlace && len(p.calls) > 0 && p.calls[len(p.calls)-1].goesOn(name, arguments) {
+		call, known = len(p.calls)-1, true
+	}
+	if !known || p.calls[call].another(id, name, arguments) || p.calls[call].again(id, name, p.chunk) {
 		call = p.begin(place)
 	}
 	c := &p.calls[call]
+	if name != "" {
+		c.named = p.chunk
+	}
 	if c.id == "" && id != "" {
 		c.id = id
 		if p.byID == nil {
@@ -102,7 +113,7 @@ func (c *placedCall) another(id, name, arguments string) bool {
 	more := strings.TrimSpace(arguments) != ""
 	switch {
 	case id != "" && c.id != "":
-		return name != "" || more && c.end.reached()
+		return name != "" && !c.goesOn(name, arguments) || more && c.end.reached()
 	case name == "", c.name == "":
 		return false
 	case c.end.reached() && name != c.name:
@@ -115,12 +126,31 @@ func (c *placedCall) another(id, name, arguments string) bool {
 	return c.end.begun && name != c.name
 }
 
+// again reports whether a piece names a call that the chunk has named before: no server writes one call's name twice at once.
+func (c *placedCall) again(id, name string, chunk int) bool {
+	return name != "" && c.name != "" && c.named == chunk && chunk > 0 && (id == "" || id != c.id)
+}
+
+// goesOn reports whether a piece has more of the call's arguments, be its id another: vLLM has made one for each piece where the
+// request names the tool or wants any, and named it each time (https://github.com/vllm-project/vllm/pull/23522), as did
+// https://github.com/cubist38/mlx-openai-server/pull/216. The arguments have begun then, and what comes can stand where they are.
+func (c *placedCall) goesOn(name, arguments string) bool {
+	return name != "" && name == c.name && c.end.begun && !c.end.reached() && arguments != "" &&
+		(c.end.takesObject() || !strings.HasPrefix(strings.TrimLeft(arguments, " \t\r\n"), "{"))
+}
+
 // objectEnd follows a text, piece by piece, to the end of the JSON object that it begins with. It counts brackets, and leaves
 // to others whether what is in them is JSON.
 type objectEnd struct {
 	depth           int
 	begun           bool
 	quoted, escaped bool
+	last            byte // that is no white space
+}
+
+// takesObject reports whether an object may begin here, or a bracket stand in a string.
+func (o *objectEnd) takesObject() bool {
+	return o.quoted || o.last == ':' || o.last == '[' || o.last == ','
 }
 
 // reached reports whether the object has ended.
@@ -128,6 +158,9 @@ func (o *objectEnd) reached() bool { return o.begun && o.depth == 0 }
 
 func (o *objectEnd) write(text string) {
 	for _, c := range []byte(text) {
+		if c > ' ' {
+			o.last = c
+		}
 		switch {
 		case o.escaped:
 			o.escaped = false

@@ -106,6 +106,7 @@ func (c *gatheredChoice) addCalls(v json.RawMessage) {
 	var pieces []object
 	_ = json.Unmarshal(v, &pieces) // else there are none
 	text := func(v json.RawMessage) string { return clean(jsontext.Value(v), len(v)) }
+	c.places.Chunk()
 	for at, piece := range pieces {
 		var function object
 		_ = json.Unmarshal(piece["function"], &function) // else there is none

@@ -222,6 +222,7 @@ func (m *memberStream) newCalls(s *said) bool {
 
 // place says which of the answer's calls those of an event are: of an event that repeats all, by their order.
 func (m *memberStream) place(s *said) error {
+	m.places.Chunk()
 	for i := range s.calls {
 		c := &s.calls[i]
 		if m.form.members.Whole {

@@ -113,6 +113,7 @@ func (c *Calls) sayLater(say func(*Chunk), call func(*Piece)) {
 // next call, and no longer than the pieces are. It fails where too much waits.
 func (c *Calls) take(pieces []CallPiece) ([]Piece, error) {
 	c.out = c.out[:0]
+	c.places.Chunk()
 	for i := range pieces {
 		p := &pieces[i]
 		place := p.Index

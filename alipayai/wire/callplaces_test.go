@@ -1,0 +1,48 @@
+package wire
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestCallPlaces has the pieces of streams by chunks, and of which call each of them is.
+func TestCallPlaces(t *testing.T) {
+	type piece struct {
+		place               int
+		id, name, arguments string
+	}
+	for name, tt := range map[string]struct {
+		chunks [][]piece
+		want   []int
+	}{
+		"https://github.com/vllm-project/vllm/pull/23522": {
+			[][]piece{{{0, "a", "f", `{"x"`}}, {{0, "b", "f", `:{"y":`}}, {{0, "c", "f", `{"z":1`}}, {{0, "d", "f", " "}}, {{0, "e", "f", "}}}"}}},
+			[]int{0, 0, 0, 0, 0},
+		},
+		"the same without an index": {[][]piece{{{NoPlace, "a", "f", `{"x"`}}, {{NoPlace, "b", "f", `:1}`}}, {{NoPlace, "c", "f", `{"x":2}`}}}, []int{0, 0, 1}},
+		"within a string":           {[][]piece{{{0, "a", "f", `{"x":"`}}, {{0, "b", "f", `{`}}, {{0, "c", "f", `"}`}}, {{0, "d", "f", `{}`}}}, []int{0, 0, 0, 1}},
+		"another object":            {[][]piece{{{0, "a", "f", `{"x"`}}, {{0, "b", "f", `{"x":1}`}}}, []int{0, 1}},
+		"another name":              {[][]piece{{{0, "a", "f", `{"x"`}}, {{0, "b", "g", `:1}`}}}, []int{0, 1}},
+		"no arguments yet":          {[][]piece{{{0, "a", "f", ""}}, {{0, "b", "f", `{"x":1}`}}}, []int{0, 1}},
+		"calls that mingle":         {[][]piece{{{NoPlace, "a", "f", `{"x"`}}, {{NoPlace, "b", "f", `{"y"`}}, {{NoPlace, "a", "", ":1}"}}, {{NoPlace, "b", "", ":2}"}}}, []int{0, 1, 0, 1}},
+		"at once, of one index":     {[][]piece{{{0, "", "f", ""}, {0, "", "f", ""}, {0, "", "g", ""}}}, []int{0, 1, 2}},
+		"at once, one with an id":   {[][]piece{{{0, "a", "f", ""}, {0, "", "f", ""}, {0, "b", "f", ""}}}, []int{0, 1, 2}},
+		"at once, of one id":        {[][]piece{{{0, "a", "f", "{"}, {0, "a", "f", "}"}}}, []int{0, 0}},
+		"a name in parts":           {[][]piece{{{0, "a", "f", ""}}, {{0, "", "g", ""}}, {{0, "", "fg", "{}"}}}, []int{0, 0, 0}},
+		"a name again":              {[][]piece{{{0, "", "f", ""}}, {{0, "", "f", "{"}}, {{0, "", "f", "}"}}}, []int{0, 0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p CallPlaces
+			var got []int
+			for _, chunk := range tt.chunks {
+				p.Chunk()
+				for _, piece := range chunk {
+					got = append(got, p.Place(piece.place, piece.id, piece.name, piece.arguments))
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+}
