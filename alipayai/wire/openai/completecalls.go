@@ -3,6 +3,7 @@ package openai
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,9 @@ import (
 //     call's index is how many came before it.
 //   - arguments that are a text, where they are an object or null, as those of llama.cpp and DeepInfra
 //     (https://github.com/ggml-org/llama.cpp/issues/20198, https://github.com/open-webui/open-webui/issues/27195), and that are JSON, where
-//     there are none: {}, in a stream with the choice's finish reason. Clients read them without a look:
+//     there are none: {}, in a stream with the choice's finish reason, or at its end where that came before or at once, as some servers
+//     say one with each chunk (https://github.com/open-webui/open-webui/issues/23921, https://github.com/BerriAI/litellm/issues/2195,
+//     https://github.com/BerriAI/litellm/pull/31634). Clients read them without a look:
 //     https://github.com/openai/openai-agents-js/issues/664, https://github.com/openai/openai-python/pull/3502,
 //     https://github.com/simonw/llm/issues/1521. Those of an answer that was cut stay.
 //   - an id and a name that come once: a later piece with another for it, or none, or null, gives no call at all to clients that add what
@@ -59,6 +62,8 @@ type choiceCalls struct {
 	named bool
 	// silent are those of functions that have had no arguments yet, by their places.
 	silent []int
+	// calling says that the last finish reason is one that a choice with tool calls may have.
+	calling bool
 	// said is what the client has of each call, by its place.
 	said []saidCall
 }
@@ -102,15 +107,35 @@ func (c *choiceCalls) hear(call int, begins bool, p *callPiece) {
 	}
 }
 
-// rest gives the pieces that calls lack which have ended without arguments, with commas between them.
-func (c *callCompleter) rest(choice string) (pieces []byte) {
-	of := c.choices[choice]
-	for _, call := range of.silent {
-		piece := strconv.AppendInt([]byte(`{"index":`), int64(of.index(call)), 10)
+// rest gives the pieces that calls lack which have ended without arguments, with commas between them: of the first calls, as many as
+// began before.
+func (c *choiceCalls) rest(before int) (pieces []byte) {
+	c.silent = slices.DeleteFunc(c.silent, func(call int) bool {
+		if call >= before {
+			return false
+		}
+		piece := strconv.AppendInt([]byte(`{"index":`), int64(c.index(call)), 10)
 		pieces = translate.Join(pieces, append(piece, `,"function":{"arguments":"{}"}}`...))
-	}
-	of.silent = nil
+		return true
+	})
 	return pieces
+}
+
+// atEnd gives the choices of a chunk that gives the calls what they still lack at the end of the stream, with commas between them.
+func (c *callCompleter) atEnd() (choices []byte) {
+	for _, choice := range slices.Sorted(maps.Keys(c.choices)) {
+		of := c.choices[choice]
+		if !of.named || !of.calling || len(of.silent) == 0 {
+			continue
+		}
+		index := choice
+		if index == "" {
+			index = "0"
+		}
+		pieces := of.rest(of.places.Len())
+		choices = translate.Join(choices, slices.Concat([]byte(`{"index":`+index+`,"delta":{"tool_calls":[`), pieces, []byte(`]},"finish_reason":null}`)))
+	}
+	return choices
 }
 
 // index gives the index by which the client is to know a call.
@@ -137,6 +162,9 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		c.choices[choice] = of
 	}
 	places := &of.places
+	if streamed {
+		places.Chunk()
+	}
 	for i, call := range calls {
 		members := e.members(call)
 		if len(members) == 0 {

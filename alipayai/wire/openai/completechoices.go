@@ -34,6 +34,8 @@ type choiceCompleter struct {
 	chosen bool
 	// begun are the choices that have had a chunk, by their index. From the sixty-fourth on they share a place.
 	begun uint64
+	// ended says that a chunk has had a finish reason, and early that one before this one has.
+	ended, early bool
 }
 
 // CompleteAnswer gives a whole answer with what its choices lack, and their tool calls. id is one of the answer's own, and finish its
@@ -49,6 +51,7 @@ func CompleteAnswer(body []byte, id, finish string, chosen bool) []byte {
 // chunk gives a chunk of a stream with what its choices lack. Each chunk with a tool call has to be seen: a name may come in
 // parts, and again with each piece. begins says that a choice has not had a chunk before, and finish is the finish reason.
 func (c *choiceCompleter) chunk(data []byte, begins bool, finish string) []byte {
+	c.early, c.ended = c.ended, c.ended || finish != ""
 	begins, ends := begins && c.hasTools, finish != "" && (len(c.choices) > 0 || hasSeveral(data)) || isForeign(finish)
 	if !begins && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
 		return data
@@ -106,19 +109,19 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 		return
 	}
 	begins := streamed && c.begins(number) && c.hasTools
-	said := translate.Unquote(e.text(finish))
+	said, before := translate.Unquote(e.text(finish)), c.begunCalls(index)
 	c.cut = wire.EndingOf(wire.FinishWord(said)) == wire.EndingCut
 	switch v := e.text(delta); {
 	case v.Kind() == '{':
 		c.message(e, delta, index, begins, streamed)
-		if pieces := c.lacking(index, said); len(pieces) > 0 {
+		if pieces := c.lacking(index, said, before); len(pieces) > 0 {
 			e.addCalls(delta, pieces)
 		}
 	case message != (span{}):
 		c.message(e, message, index, false, streamed)
 	case streamed && (len(v) == 0 || v.Kind() == 'n'):
 		empty := []byte("{}")
-		if pieces := c.lacking(index, said); len(pieces) > 0 {
+		if pieces := c.lacking(index, said, before); len(pieces) > 0 {
 			empty = slices.Concat([]byte(`{"tool_calls":[`), pieces, []byte("]}"))
 		} else if begins {
 			empty = []byte("{" + assistantRole + "}")
@@ -140,12 +143,26 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 // isForeign reports whether a finish reason may be in another vendor's words.
 func isForeign(finish string) bool { return wire.FinishWord(finish) != finish }
 
-// lacking gives the pieces of calls that a choice of a stream lacks at its end, of which finish is the reason.
-func (c *choiceCompleter) lacking(index, finish string) []byte {
-	if !c.called(index) || !isCalling(finish) && finish != "tool_calls" {
+// begunCalls is how many calls of a choice have begun.
+func (c *choiceCompleter) begunCalls(index string) int {
+	if of := c.choices[index]; of != nil {
+		return of.places.Len()
+	}
+	return 0
+}
+
+// lacking gives the pieces of calls that a choice of a stream lacks at its end, of which finish is the reason, and before how many of
+// its calls began with chunks before. The first reason is the end: where others follow, there may be more arguments behind them too.
+func (c *choiceCompleter) lacking(index, finish string, before int) []byte {
+	of := c.choices[index]
+	if of == nil || finish == "" {
 		return nil
 	}
-	return c.rest(index)
+	of.calling = isCalling(finish) || finish == "tool_calls"
+	if !of.named || !of.calling || c.early {
+		return nil
+	}
+	return of.rest(before)
 }
 
 // addCalls adds pieces of tool calls, with commas between them, to a delta.

@@ -63,7 +63,7 @@ func TestCompletedChoices(t *testing.T) {
 		"by another word":             {{begun}, {silent}, {stop, strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
 		"beside a content":            {{begun}, {silent}, {strings.Replace(ended, "{}", `{"content":null}`, 1), strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`],"content":null}`, 1)}},
 		"without a delta":             {{begun}, {silent}, {strings.Replace(ended, "{}", "null", 1), strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
-		"at once":                     {{begun}, {strings.Replace(silent, "null", `"tool_calls"`, 1), strings.Replace(strings.Replace(silent, "null", `"tool_calls"`, 1), "}]}", "},"+rest+"]}", 1)}},
+		"at once":                     {{begun}, {strings.Replace(silent, "null", `"tool_calls"`, 1)}}, // see TestCompletedAtEnd
 		"behind a list of none":       {{begun}, {silent}, {strings.Replace(ended, "{}", `{"tool_calls":[]}`, 1), strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
 		"arguments of one":            {{begun}, {silent}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":1}"}}]}}`}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]}`, 1)}},
 		"white space for arguments":   {{begun}, {strings.Replace(calls, "{}", " ", 1)}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, 1)}},
@@ -98,6 +98,57 @@ func TestCompletedChoices(t *testing.T) {
 				t.Errorf("got %s\nwant %s", got, want.String())
 			}
 		})
+	}
+}
+
+// TestCompletedAtEnd has streams whose finish reasons do not say that there are no more arguments: one comes with the chunk that begins a
+// call, or came before. What is lacking then comes before the end, in a chunk of its own.
+func TestCompletedAtEnd(t *testing.T) {
+	const (
+		head   = `{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[`
+		first  = `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop"}`
+		begins = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":"tool_calls"}`
+		more   = `{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":1}"}}]},"finish_reason":"tool_calls"}`
+		last   = `{"index":0,"delta":{},"finish_reason":"tool_calls"}`
+		rest   = "data: " + head + `{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]},"finish_reason":null}]}` + "\n\n"
+	)
+	for name, tt := range map[string]struct {
+		sent []string
+		rest string
+	}{
+		"https://github.com/BerriAI/litellm/pull/31634":         {[]string{begins, more}, ""},
+		"https://github.com/open-webui/open-webui/issues/23921": {[]string{first, strings.Replace(begins, `"tool_calls"}`, "null}", 1), more}, ""},
+		"a first reason that is none, and no arguments":         {[]string{first, strings.Replace(begins, `"tool_calls"}`, "null}", 1), last}, rest},
+		"at once":           {[]string{begins}, rest},
+		"at once, and more": {[]string{begins, strings.ReplaceAll(begins, `0,"id":"a"`, `1,"id":"b"`), strings.ReplaceAll(more, `"index":0,"function"`, `"index":1,"function"`)}, rest},
+		"and cut":           {[]string{begins, strings.Replace(last, "tool_calls", "length", 1)}, ""},
+		"no reason":         {[]string{strings.Replace(begins, `"tool_calls"}`, "null}", 1)}, ""},
+	} {
+		for _, end := range []string{"data: [DONE]\n\n", ""} {
+			var stream strings.Builder
+			for _, choice := range tt.sent {
+				stream.WriteString("data: " + head + choice + "]}\n\n")
+			}
+			reader := wire.NewEventReader(strings.NewReader(stream.String()+end), 0)
+			d := Format{}.DecodeStream(wire.Ask{ID: "answer"})
+			var got []byte
+			for ev, err := reader.Next(); err == nil; ev, err = reader.Next() {
+				if got, _, err = d.Decode(got, ev); err != nil {
+					t.Fatal(err)
+				}
+			}
+			reader.Release()
+			if end == "" {
+				got, _, _ = d.End(got)
+			}
+			want := stream.String() + tt.rest
+			if name != "no reason" || end != "" {
+				want += "data: [DONE]\n\n"
+			}
+			if string(got) != want {
+				t.Errorf("%s: got %s\nwant %s", name, got, want)
+			}
+		}
 	}
 }
 

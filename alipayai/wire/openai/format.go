@@ -123,6 +123,9 @@ func withChoices(chunk []byte) []byte {
 // append appends an event, of which chunk was read.
 func (s *stream) append(dst []byte, event wire.Event, chunk *wire.Chunk) []byte {
 	data := event.Data
+	if chunk.Done {
+		dst = s.rest(dst)
+	}
 	if chunk.HasChoices {
 		s.head.keep(data)
 		data = s.choices.chunk(data, s.chunks.Begins(), chunk.FinishReason)
@@ -152,7 +155,16 @@ func (s *stream) End(dst []byte) ([]byte, wire.Chunk, bool) {
 	if !s.chunks.Finished() {
 		return dst, wire.Chunk{}, false
 	}
-	return append(dst, "data: [DONE]\n\n"...), wire.Chunk{Done: true}, true
+	return append(s.rest(dst), "data: [DONE]\n\n"...), wire.Chunk{Done: true}, true
+}
+
+// rest appends the chunk that calls lack at the end, if they do.
+func (s *stream) rest(dst []byte) []byte {
+	choices := s.choices.atEnd()
+	if choices == nil {
+		return dst
+	}
+	return appendData(dst, s.head.complete(slices.Concat([]byte(`{"choices":[`), choices, []byte("]}"))))
 }
 
 // Interface guards
