@@ -52,6 +52,7 @@ type answer struct {
 	usage   usage
 
 	text, thinking []byte
+	cites          sources
 	toolCalls      []byte // in OpenAI's form, with commas between them
 	calls          int
 }
@@ -113,6 +114,14 @@ func (a *answer) block(_ int, v jsontext.Value) error {
 	switch b.kind {
 	case "text":
 		a.text = append(a.text, translate.Characters(b.text)...)
+		a.cites.say(b.text)
+		if b.citations.Kind() == '[' {
+			_ = translate.Elements(b.citations, func(_ int, v jsontext.Value) error { // which have been read before
+				a.cites.cite(v)
+				return nil
+			})
+		}
+		a.cites.leave()
 	case "thinking":
 		a.thinking = append(a.thinking, translate.Characters(b.thinking)...)
 	case "tool_use":
@@ -143,6 +152,9 @@ func (a *answer) completion(created int64) []byte {
 		out = append(out, a.refusal...)
 	} else {
 		out = append(out, "null"...)
+	}
+	if cites := a.cites.take(); cites != nil {
+		out = append(append(out, `,"annotations":`...), cites...)
 	}
 	if a.calls > 0 {
 		out = append(append(append(out, `,"tool_calls":[`...), a.toolCalls...), ']')
@@ -193,6 +205,7 @@ func (a *answer) appendHead(dst []byte, kind string, created int64) []byte {
 type block struct {
 	kind           string
 	text, thinking jsontext.Value
+	citations      jsontext.Value // of a text
 	id, name       jsontext.Value // of a tool_use, as is the input, a JSON object
 	input          jsontext.Value
 }
@@ -218,6 +231,8 @@ func readBlock(v jsontext.Value) (block, error) {
 			b.text = v
 		case "thinking":
 			b.thinking = v
+		case "citations":
+			b.citations = v
 		case "id":
 			b.id = v
 		case "name":

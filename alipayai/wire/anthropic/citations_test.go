@@ -3,6 +3,8 @@ package anthropic
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 const (
@@ -95,4 +97,78 @@ func TestCitationsPlayedBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The URLs that an answer of Anthropic's cites are annotations, each of all of the text of its block.
+func TestCitationsBecomeAnnotations(t *testing.T) {
+	const (
+		found  = `{"type":"web_search_result_location","url":"https://x/a","title":"A \"b\"","cited_text":"what it says","encrypted_index":"Eo8"}`
+		bare   = `{"type":"web_search_result_location","url":"https://x/c","title":null}`
+		sent   = `{"type":"char_location","cited_text":"b","document_index":0,"document_title":null,"start_char_index":0,"end_char_index":1}`
+		head   = `"id":"msg_1","type":"message","role":"assistant","model":"claude-x"`
+		usages = `"usage":{"input_tokens":1,"output_tokens":1}`
+	)
+	cited := func(start, end string) string {
+		return `{"type":"url_citation","url_citation":{"start_index":` + start + `,"end_index":` + end + `,"url":"https://x/a","title":"A \"b\"","content":"what it says"}},` +
+			`{"type":"url_citation","url_citation":{"start_index":` + start + `,"end_index":` + end + `,"url":"https://x/c","title":""}}`
+	}
+	for name, tt := range map[string]struct {
+		blocks [][]string // the text of each, and what it cites
+		want   []string   // annotations
+	}{
+		"a text":           {[][]string{{"sky", found, bare}}, []string{cited("0", "3")}},
+		"the second":       {[][]string{{`蓝\ud83d\ude00\n`}, {"sky", found, bare}, {"end"}}, []string{cited("3", "6")}},
+		"of each":          {[][]string{{"a", found, bare}, {"b", found, bare}}, []string{cited("0", "1"), cited("1", "2")}},
+		"of a document":    {[][]string{{"a", sent}}, nil},
+		"odd":              {[][]string{{"a", "7", "{}", `{"url":5}`}}, nil},
+		"none":             {[][]string{{"a"}}, nil},
+		"beside documents": {[][]string{{"sky", sent, found, bare}}, []string{cited("0", "3")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var content []string
+			stream := `data: {"type":"message_start","message":{` + head + `,"content":[],` + usages + "}}\n\n"
+			for i, b := range tt.blocks {
+				content = append(content, `{"type":"text","text":"`+b[0]+`","citations":[`+strings.Join(b[1:], ",")+`]}`)
+				at := `"index":` + string(rune('0'+i))
+				stream += `data: {"type":"content_block_start",` + at + `,"content_block":{"type":"text","text":"","citations":[]}}` + "\n\n"
+				for _, citation := range b[1:] {
+					stream += `data: {"type":"content_block_delta",` + at + `,"delta":{"type":"citations_delta","citation":` + citation + "}}\n\n"
+				}
+				stream += `data: {"type":"content_block_delta",` + at + `,"delta":{"type":"text_delta","text":"` + b[0] + "\"}}\n\n"
+				stream += `data: {"type":"content_block_stop",` + at + "}\n\n"
+			}
+			stream += `data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}` + "\n\n" + `data: {"type":"message_stop"}` + "\n\n"
+			whole, _, err := new(Format).DecodeAnswer([]byte(`{`+head+`,"content":[`+strings.Join(content, ",")+`],"stop_reason":"end_turn",`+usages+`}`), wire.Ask{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := `"annotations":[` + strings.Join(tt.want, ",") + `]`; strings.Contains(string(whole), want) != (tt.want != nil) {
+				t.Errorf("whole: %s, want %s", whole, want)
+			}
+			events := string(decodedEvents(t, stream))
+			for _, want := range tt.want {
+				_, rest, ok := strings.Cut(events, `"delta":{"annotations":[`+want+`]}`)
+				if events = rest; !ok {
+					t.Errorf("no %s in its place", want)
+				}
+			}
+			if strings.Contains(events, "annotations") {
+				t.Errorf("more annotations: %s", events)
+			}
+		})
+	}
+}
+
+// decodedEvents gives the events of OpenAI's form for a stream of Anthropic's.
+func decodedEvents(t *testing.T, stream string) (events []byte) {
+	t.Helper()
+	reader := wire.NewEventReader(strings.NewReader(stream), 0)
+	defer reader.Release()
+	d := new(Format).DecodeStream(wire.Ask{})
+	for ev, err := reader.Next(); err == nil; ev, err = reader.Next() {
+		if events, _, err = d.Decode(events, ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return events
 }

@@ -14,7 +14,7 @@ func (f *Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
 	return &decoder{chunks: chunkWriter{created: f.created(), includeUsage: ask.IncludeUsage}, index: -1}
 }
 
-// decoder is where a stream stands. What it keeps does not grow with the stream.
+// decoder is where a stream stands. What it keeps does not grow with the stream, but for what the open text cites.
 type decoder struct {
 	chunks chunkWriter
 	state  state
@@ -27,6 +27,7 @@ type decoder struct {
 	index int    // of the block that is open or was last, -1: none
 	kind  string // of the block that is open, empty if it has no counterpart
 	calls int    // tool calls begun
+	cites sources
 	// input is what the open tool call has for its arguments unless deltas give some.
 	input jsontext.Value
 }
@@ -217,7 +218,10 @@ func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	}
 	of := blockOf(kind)
 	switch {
-	case of == "" || d.kind == "": // signatures, citations, and what there is no counterpart of
+	case kind == "citations_delta" && d.kind == "text":
+		d.cites.cite(v.Clone())
+		return dst, wire.Chunk{}, nil
+	case of == "" || d.kind == "": // signatures, and what there is no counterpart of
 		return dst, wire.Chunk{}, nil
 	case of != d.kind:
 		return dst, wire.Chunk{}, malformed("a delta is not of its block's kind")
@@ -229,7 +233,7 @@ func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	return d.arguments(dst, v)
 }
 
-// readDelta gives the kind of a delta and what it adds, nothing for null.
+// readDelta gives the kind of a delta and what it adds, nothing for null: a string, or of a citation an object.
 func readDelta(v jsontext.Value) (kind string, added jsontext.Value, err error) {
 	of := make(map[string]jsontext.Value, 1)
 	err = translate.Members(v, func(name string, v jsontext.Value) error {
@@ -238,6 +242,8 @@ func readDelta(v jsontext.Value) (kind string, added jsontext.Value, err error) 
 			kind = translate.Unquote(v)
 		case "text", "thinking", "partial_json":
 			orEmpty(&v, `""`)
+			of[name] = v
+		case "citation":
 			of[name] = v
 		}
 		return nil
@@ -252,6 +258,8 @@ func readDelta(v jsontext.Value) (kind string, added jsontext.Value, err error) 
 		added = of["thinking"]
 	case "input_json_delta":
 		added = of["partial_json"]
+	case "citations_delta":
+		added = of["citation"]
 	}
 	return kind, added, nil
 }
@@ -278,6 +286,10 @@ func (d *decoder) stopBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 
 func (d *decoder) leaveBlock(dst []byte) ([]byte, wire.Chunk, error) {
 	d.state = betweenBlocks
+	d.cites.leave()
+	if cites := d.cites.take(); cites != nil {
+		return d.chunks.delta(dst, `{"annotations":`, string(cites), "}"), d.chunk(), nil
+	}
 	if d.input == nil {
 		return dst, wire.Chunk{}, nil
 	}
@@ -326,6 +338,9 @@ func (d *decoder) text(dst []byte, field string, v jsontext.Value) ([]byte, wire
 	}
 	if len(translate.Characters(v)) == 0 {
 		return dst, wire.Chunk{}, nil
+	}
+	if field == "content" {
+		d.cites.say(v)
 	}
 	return d.chunks.text(dst, field, v), d.content(), nil
 }

@@ -31,6 +31,7 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		OutputIndex int `json:"output_index"`
 		Response    resource
 		Item        outputItem
+		Annotation  json.RawMessage
 		Error       *failed
 		failed
 	}
@@ -58,6 +59,10 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		d.id, d.model = e.Response.ID, e.Response.Model
 	case "response.output_text.delta":
 		return d.delta(dst, map[string]any{"content": e.Delta})
+	case "response.output_text.annotation.added":
+		if cited := annotations(e.Annotation); cited != nil {
+			return d.delta(dst, map[string]any{"annotations": cited})
+		}
 	case "response.refusal.delta":
 		return d.delta(dst, map[string]any{"refusal": e.Delta})
 	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":

@@ -157,3 +157,36 @@ func TestUnreadableItemsKeepTheirCall(t *testing.T) {
 		}
 	}
 }
+
+// The URLs that a text cites are annotations, in whichever way they come.
+func TestDecodedAnnotations(t *testing.T) {
+	const (
+		cited = `{"type":"url_citation","url":"https://a","title":"A","start_index":1,"end_index":3}`
+		want  = `"annotations":[{"type":"url_citation","url_citation":{"end_index":3,"start_index":1,"title":"A","url":"https://a"}}]`
+		item  = `{"type":"message","content":[{"type":"output_text","text":"yes","annotations":[` + cited + `,{"type":"file_citation","file_id":"f"}]}]}`
+		whole = `{"id":"resp_1","status":"completed","model":"m","output":[` + item + `]}`
+	)
+	for name, events := range map[string][]string{
+		"with the text":     {`{"type":"response.output_text.delta","output_index":0,"delta":"yes"}`, `{"type":"response.output_text.annotation.added","output_index":0,"annotation":` + cited + `}`, `{"type":"response.output_item.done","output_index":0,"item":` + item + `}`},
+		"with the item":     {`{"type":"response.output_item.done","output_index":0,"item":` + item + `}`},
+		"with the response": {`{"type":"response.completed","response":` + whole + `}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := Format{}.DecodeStream(wire.Ask{})
+			var got []byte
+			for _, event := range events {
+				var err error
+				if got, _, err = d.Decode(got, wire.Event{Data: []byte(event)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if strings.Count(string(got), want) != 1 || strings.Count(string(got), "annotations") != 1 {
+				t.Error(string(got))
+			}
+		})
+	}
+	got, _, err := Format{}.DecodeAnswer([]byte(whole), wire.Ask{})
+	if err != nil || !strings.Contains(string(got), want) {
+		t.Errorf("%s, %v", got, err)
+	}
+}

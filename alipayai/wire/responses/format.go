@@ -102,8 +102,11 @@ type outputItem struct {
 	Type, Name, Namespace, Arguments, Input string
 	CallID                                  string `json:"call_id"`
 	Action                                  *struct{ Type string }
-	Content                                 []struct{ Text, Refusal string }
-	Summary                                 []struct{ Text string }
+	Content                                 []struct {
+		Text, Refusal string
+		Annotations   []json.RawMessage
+	}
+	Summary []struct{ Text string }
 }
 
 // finish is the finish reason of a response.
@@ -169,7 +172,10 @@ func (i *outputItem) call(index int) (call map[string]any, ok bool) {
 }
 
 // words are what items say.
-type words struct{ text, reasoning, refused strings.Builder }
+type words struct {
+	text, reasoning, refused strings.Builder
+	cited                    []any
+}
 
 // add adds what an item says.
 func (w *words) add(i *outputItem) {
@@ -179,6 +185,7 @@ func (w *words) add(i *outputItem) {
 			continue
 		}
 		w.text.WriteString(part.Text)
+		w.cited = append(w.cited, annotations(part.Annotations...)...)
 		w.refused.WriteString(part.Refusal)
 	}
 	for _, part := range i.Summary {
@@ -194,7 +201,26 @@ func (w *words) members() map[string]any {
 			members[name] = said.String()
 		}
 	}
+	if w.cited != nil {
+		members["annotations"] = w.cited
+	}
 	return members
+}
+
+// annotations gives those that cite a URL as chat completions have them, in a member of their own; nil for none. They stand where they
+// stood in their text, which is nearly always the only one.
+func annotations(all ...json.RawMessage) (cited []any) {
+	for _, one := range all {
+		var c struct {
+			Type, URL, Title string
+			Start            int64 `json:"start_index"`
+			End              int64 `json:"end_index"`
+		}
+		if json.Unmarshal(one, &c) == nil && c.Type == "url_citation" && c.URL != "" {
+			cited = append(cited, map[string]any{"type": c.Type, c.Type: map[string]any{"url": c.URL, "title": c.Title, "start_index": c.Start, "end_index": c.End}})
+		}
+	}
+	return cited
 }
 
 // DecodeAnswer implements [wire.Format].
