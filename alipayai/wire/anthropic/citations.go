@@ -10,6 +10,9 @@ import (
 // there, which it wants back: https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool.
 const unsigned = `"encrypted_index":""`
 
+// emptyText is the block of a text that begins.
+const emptyText = `{"type":"text","text":""}`
+
 // appendCitation appends a citation in the form of the Messages API: of a URL it has what a search has found alone.
 func appendCitation(dst []byte, c translate.Citation) []byte {
 	dst = append(append(dst, `{"type":"web_search_result_location","url":`...), c.URL...)
@@ -38,6 +41,15 @@ func (s *clientStream) cite(dst []byte, annotations jsontext.Value) []byte {
 		dst = s.delta(dst, `{"type":"citations_delta","citation":`, one)
 	}
 	return dst
+}
+
+// citeLate writes what has been cited behind the last text, when that had ended: of an empty one, since a block that has ended takes no
+// more, and a source is better there than lost. An empty text goes to no provider: see [ClientRequest.Sendable].
+func (s *clientStream) citeLate(dst []byte) []byte {
+	if s.open == "text" || !s.spoke || !s.cited.Waits() {
+		return dst
+	}
+	return s.cite(s.enter(dst, "text", emptyText), nil)
 }
 
 // isUnsigned reports whether a citation is one that a translated answer has had.

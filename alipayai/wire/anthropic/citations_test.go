@@ -44,6 +44,7 @@ func TestClientCitationsOfStreams(t *testing.T) {
 		"with the text":  {[]string{`"delta":{"content":"a","annotations":` + citing + `}`, `"delta":{"content":"b"},"finish_reason":"stop"`}, []string{`"text":"a"`, one(citedA), one(citedC), `"text":"b"`, "content_block_stop"}},
 		"before a text":  {[]string{`"delta":{"annotations":` + citing + `}`, `"delta":{"content":"a"}`, `"delta":{},"finish_reason":"stop"`}, []string{`"text":"a"`, one(citedA), "content_block_stop"}},
 		"with each one":  {[]string{`"delta":{"content":"a","annotations":` + citing + `}`, `"delta":{"content":"b","annotations":` + citing + `}`, `"delta":{},"finish_reason":"stop"`}, []string{one(citedA), one(citedC), `"text":"b"`, "content_block_stop"}},
+		"behind a call":  {[]string{`"delta":{"content":"a"}`, `"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"x\":1}"}}]}`, `"delta":{"annotations":` + citing + `},"finish_reason":"tool_calls"`}, []string{`"text":"a"`, "content_block_stop", "tool_use", "content_block_stop", `"index":2,"content_block":{"type":"text","text":""}`, one(citedA), one(citedC), "content_block_stop", `"stop_reason":"tool_use"`}},
 		"without a text": {[]string{`"delta":{"annotations":` + citing + `}`, `"delta":{},"finish_reason":"stop"`}, []string{"message_start", "message_delta"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,7 @@ type clientStream struct {
 
 	calls translate.Calls
 	cited translate.Cited
+	spoke bool // it has had a text
 
 	finish  string
 	stopped jsontext.Value
@@ -87,8 +88,9 @@ func (w *ClientWriter) said(dst []byte, c *translate.Chunk) []byte {
 	}
 	for _, text := range []jsontext.Value{c.Content, c.Refusal} {
 		if len(text) > len(`""`) {
-			dst = s.enter(dst, "text", `{"type":"text","text":""}`)
+			dst = s.enter(dst, "text", emptyText)
 			dst = s.textDelta(dst, translate.Characters(text))
+			s.spoke = true
 		}
 	}
 	s.refused = s.refused || len(c.Refusal) > len(`""`)
@@ -113,7 +115,7 @@ func (w *ClientWriter) end(dst []byte) []byte {
 		dst = w.begin(dst)
 	}
 	s.calls.End(func(c *translate.Chunk) { dst = w.said(dst, c) }, func(p *translate.Piece) { dst = s.toolCall(dst, p) })
-	dst = s.leave(dst)
+	dst = s.leave(s.citeLate(dst))
 	s.ended = true
 	dst = append(dst, "event: message_delta\n"+`data: {"type":"message_delta","delta":{"stop_reason":`...)
 	dst = w.appendStop(dst, s.finish, s.stopped, s.calls.Begun > 0, s.refused)

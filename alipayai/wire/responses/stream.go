@@ -32,6 +32,7 @@ type clientStream struct {
 	cites   citations // of a text
 
 	cited translate.Cited
+	spoke bool // it has had a text
 
 	calls  translate.Calls
 	tool   *tool
@@ -96,6 +97,7 @@ func (w *ClientWriter) say(dst []byte, c *translate.Chunk) []byte {
 	}
 	if text := translate.Characters(c.Content); len(text) > 0 {
 		dst = s.delta(w.enter(dst, outputText), text, elementsOf(c.Logprobs))
+		s.spoke = true
 	}
 	if text := translate.Characters(c.Refusal); len(text) > 0 {
 		dst = s.delta(w.enter(dst, refusal), text, nil)
@@ -307,8 +309,12 @@ func (w *ClientWriter) end(dst []byte) []byte {
 	how := ended(s.finish)
 	how.usage = s.usage
 	s.calls.End(func(c *translate.Chunk) { dst = w.say(dst, c) }, func(p *translate.Piece) { dst = w.toolCall(dst, p) })
-	if s.open == "" && w.items == 0 {
+	switch {
+	case s.open == "" && w.items == 0:
 		dst = w.enter(dst, outputText)
+	case s.open != outputText && s.spoke && s.cited.Waits():
+		// What has been cited behind the last text, when that had ended: an item that is done takes no more.
+		dst = w.cite(w.enter(dst, outputText), nil)
 	}
 	dst = w.leave(dst, how.word)
 	s.ended = true

@@ -123,6 +123,23 @@ func TestClientEvents(t *testing.T) {
 	}
 }
 
+// What is cited behind the last text, when that has ended, is of an item of its own.
+func TestCitedBehindACall(t *testing.T) {
+	out, err := newWriter(t, asked).Events(nil, []byte(strings.Join(streamOf("tool_calls", `"content":"a"`,
+		`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\":1}"}}]`,
+		`"annotations":[{"type":"url_citation","url_citation":{"url":"https://a","title":"A","start_index":0,"end_index":2}}]`), "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = judge(string(out)); err != nil {
+		t.Fatal(err)
+	}
+	const want = `"content":[{"type":"output_text","annotations":[{"type":"url_citation","start_index":0,"end_index":2,"url":"https://a","title":"A"}],"logprobs":[],"text":""}]`
+	if strings.Count(string(out), want) != 2 { // in its item, and in the response
+		t.Error(string(out))
+	}
+}
+
 // Providers that repeat a call's name and id, and those that give each of several calls the same index.
 func TestCallsOfOneIndex(t *testing.T) {
 	id := func(n int) string { return fmt.Sprintf(`"fc_%sg%02x"`, testID, n) }

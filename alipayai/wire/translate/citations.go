@@ -74,6 +74,9 @@ func (c *Cited) Add(annotations jsontext.Value, appendTo func(dst []byte, one Ci
 	})
 }
 
+// Waits reports whether there are some that wait.
+func (c *Cited) Waits() bool { return len(c.waiting) > 0 }
+
 // Take gives those that wait, which wait no longer.
 func (c *Cited) Take() [][]byte {
 	waiting := c.waiting
