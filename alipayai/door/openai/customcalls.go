@@ -7,11 +7,12 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/responses"
 )
 
-// customCalls is a request for chat completions in the form of the Responses API that offers custom tools.
-type customCalls struct{ request *responses.ClientRequest }
+// customCalls is a request for chat completions that offers custom tools in the form of the Responses API. It gives what writes an
+// answer.
+type customCalls func() *responses.CustomCalls
 
 // Writer implements [door.Writing].
-func (c customCalls) Writer() door.Writer { return customCallsWriter{c.request.CustomCalls()} }
+func (c customCalls) Writer() door.Writer { return customCallsWriter{c()} }
 
 // customCallsWriter writes one answer to it.
 type customCallsWriter struct{ calls *responses.CustomCalls }
@@ -34,4 +35,4 @@ func (w customCallsWriter) Events(dst, canonical []byte) ([]byte, *failure.Failu
 func (w customCallsWriter) Broken(dst []byte, e wire.Error) []byte { return e.AppendEvent(dst) }
 
 // Interface guards
-var _ door.Writing = customCalls{}
+var _ door.Writing = customCalls(nil)

@@ -61,14 +61,38 @@ func parseChat(rd *door.Reading, body []byte) error {
 	if rd.Request, err = wire.ParseChatRequest(body, wire.Limits{}); err != nil {
 		return parseInput(rd, body, err)
 	}
-	c, mixed, err := anthropic.ParseChatRequest(rd.Request)
-	if err != nil || !mixed {
+	sent := rd.Request
+	custom, err := lowerCustom(rd)
+	if err != nil {
 		return err
 	}
-	rd.Request = c.Canonical
-	sent := c.Sent // which is an allocation that other calls need not have
-	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &sent, Unsupported: c.Unsupported}
+	c, mixed, err := anthropic.ParseChatRequest(rd.Request)
+	if err != nil || !mixed && !custom {
+		return err
+	}
+	if mixed {
+		rd.Request = c.Canonical
+	}
+	native := sent // which is an allocation that other calls need not have
+	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &native, Unsupported: c.Unsupported}
 	return nil
+}
+
+// lowerCustom makes functions of custom tools that stand beside messages in the form of the Responses API, and has their calls written
+// as their client reads them. It reports whether there are any.
+func lowerCustom(rd *door.Reading) (lowered bool, err error) {
+	if !rd.Request.FlatTools {
+		return false, nil
+	}
+	body, custom, err := responses.LowerChatCustom(rd.Request.Body)
+	if err != nil || custom == nil {
+		return false, err
+	}
+	if rd.Request, err = wire.ParseChatRequest(body, wire.Limits{}); err != nil {
+		return false, err
+	}
+	rd.Own = customCalls(custom.Calls)
+	return true, nil
 }
 
 // parseInput reads a request for chat completions that was refused. One that has no messages but input is one for the Responses API,
@@ -93,7 +117,7 @@ func parseInput(rd *door.Reading, body []byte, refused error) error {
 	rd.Request = c.Canonical
 	rd.Native = &alipayai.Native{Form: "mixed", Body: body, Sendable: &c.Sent, Unsupported: c.Unsupported}
 	if c.CustomCalls() != nil {
-		rd.Own = customCalls{c}
+		rd.Own = customCalls(c.CustomCalls)
 	}
 	return nil
 }

@@ -71,6 +71,9 @@ func (c *chatClient) member(name string, v jsontext.Value) error {
 		return c.toolChoice(v)
 	case name == "tool_choice" && v.Kind() == '{' && c.flat:
 		nested, _ := nestedTool(v)
+		if typeOf(v) == "allowed_tools" {
+			nested = nestedAllowed(v)
+		}
 		c.choice = append(append(c.choice, `,"tool_choice":`...), nested...)
 		return nil
 	}
@@ -143,6 +146,34 @@ func nestedTool(v jsontext.Value) (nested jsontext.Value, flat bool) {
 		return v, false
 	}
 	return slices.Concat([]byte(`{`), beside, []byte(`"type":"`+kind+`","`+kind+`":{`), within, []byte("}}")), true
+}
+
+// nestedAllowed gives the tools that may be called, in the Responses API's form, as chat completions have them: in a member of their own
+// (platform.openai.com/docs/api-reference/chat/create, ChatCompletionAllowedToolChoice). Those that stand there stay as they are.
+func nestedAllowed(v jsontext.Value) jsontext.Value {
+	mode, tools := jsontext.Value(`"auto"`), jsontext.Value(nil)
+	nested := false
+	_ = translate.Generated(v, func(name string, v jsontext.Value) error {
+		switch name {
+		case "mode":
+			mode = v
+		case "tools":
+			tools = v
+		case "allowed_tools":
+			nested = true
+		}
+		return nil
+	})
+	if nested || tools.Kind() != '[' {
+		return v
+	}
+	var list []byte
+	_ = translate.Elements(tools, func(_ int, v jsontext.Value) error {
+		tool, _ := nestedTool(v)
+		list = translate.Join(list, tool)
+		return nil
+	})
+	return slices.Concat([]byte(`{"type":"allowed_tools","allowed_tools":{"mode":`), mode, []byte(`,"tools":[`), list, []byte("]}}"))
 }
 
 // nestedFormat gives the format of a custom tool, whose grammar stands in a member of its own in chat completions.

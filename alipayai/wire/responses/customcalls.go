@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -17,7 +18,9 @@ import (
 // See https://github.com/icebear0828/codex-proxy/pull/708, and app/azure/response_adapter.py of gabrii/Cursor-Azure-GPT-5.
 type CustomCalls struct {
 	offered *offered
-	// waiting are the arguments of calls that a stream has begun, by their index, and order is theirs.
+	// names are those of a stream's calls so far, by their index: they may come in parts. waiting are the arguments of those of custom
+	// tools, and order is theirs.
+	names   map[int]string
 	waiting map[int][]byte
 	order   []int
 	head    []byte // of a chunk, up to its choices
@@ -65,7 +68,7 @@ func (w *CustomCalls) event(dst, data []byte) []byte {
 			return w.piece(place, call, data)
 		})
 	}
-	if c.Finish != "" && len(c.Calls) > 0 && len(w.order) > 0 { // what waits belongs between the calls and their end
+	if c.Finish != "" && len(c.Calls) > 0 && len(w.order) > 0 && w.whole() { // what waits belongs between the calls and their end
 		calls := eachChanged(memberOf(data, "choices"), func(choice jsontext.Value) jsontext.Value {
 			return changed(choice, "finish_reason", func(jsontext.Value) jsontext.Value { return jsontext.Value("null") })
 		})
@@ -76,7 +79,7 @@ func (w *CustomCalls) event(dst, data []byte) []byte {
 			})
 		})
 	}
-	if done || c.Finish != "" {
+	if done || c.Finish != "" && w.whole() {
 		dst = w.flush(dst)
 	}
 	return appendData(dst, data)
@@ -90,7 +93,14 @@ func appendData(dst, data []byte) []byte {
 func (w *CustomCalls) piece(index int, call, chunk jsontext.Value) jsontext.Value {
 	arguments, waits := w.waiting[index]
 	if !waits {
-		if !w.isCustom(call) {
+		more := argumentsIn(call)
+		if name := nameIn(call); name != "" && name != w.names[index] {
+			if w.names == nil {
+				w.names = make(map[int]string)
+			}
+			w.names[index] += name
+		}
+		if t := w.offered.find(w.names[index]); t == nil || !t.custom || len(more) == 0 { // there may be more of the name
 			return call
 		}
 		if w.waiting == nil {
@@ -101,6 +111,17 @@ func (w *CustomCalls) piece(index int, call, chunk jsontext.Value) jsontext.Valu
 	}
 	w.waiting[index] = append(arguments, argumentsIn(call)...)
 	return withArguments(call, nil)
+}
+
+// whole reports whether what waits is whole. Servers that say a finish reason with each chunk have more.
+func (w *CustomCalls) whole() bool {
+	for _, arguments := range w.waiting {
+		text := translate.Unquote(slices.Concat([]byte{'"'}, arguments, []byte{'"'}))
+		if strings.HasPrefix(strings.TrimSpace(text), "{") && !jsontext.Value(text).IsValid() {
+			return false
+		}
+	}
+	return true
 }
 
 // flush appends what waits.
@@ -115,10 +136,14 @@ func (w *CustomCalls) flush(dst []byte) []byte {
 	return dst
 }
 
-// isCustom reports whether a call, or the piece of one that has its name, is of a custom tool.
+// isCustom reports whether a call is of a custom tool.
 func (w *CustomCalls) isCustom(call jsontext.Value) bool {
-	t := w.offered.find(translate.Unquote(memberOf(memberOf(call, "function"), "name")))
+	t := w.offered.find(nameIn(call))
 	return t != nil && t.custom
+}
+
+func nameIn(call jsontext.Value) string {
+	return translate.Unquote(memberOf(memberOf(call, "function"), "name"))
 }
 
 // argumentsIn gives the characters of a call's arguments.
