@@ -30,6 +30,7 @@ import (
 //     https://github.com/BerriAI/litellm/pull/31634). Clients read them without a look:
 //     https://github.com/openai/openai-agents-js/issues/664, https://github.com/openai/openai-python/pull/3502,
 //     https://github.com/simonw/llm/issues/1521. Those of an answer that was cut stay.
+//   - arguments that come once: what comes behind a whole object says it again.
 //   - an id and a name that come once: a later piece with another for it, or none, or null, gives no call at all to clients that add what
 //     comes to what they have, or put it in its place (https://github.com/open-webui/open-webui/issues/22177,
 //     https://github.com/NousResearch/hermes-agent/pull/11984 of MiniMax, https://github.com/Sliverkiss/workbuddy2api/issues/82,
@@ -72,6 +73,8 @@ type choiceCalls struct {
 type saidCall struct {
 	name      string
 	id, begun bool // its id, and of its arguments
+	// whole says that these are a whole object, and empty that it is {}.
+	whole, empty bool
 }
 
 // hasID reports whether the client has the id of a call.
@@ -91,6 +94,21 @@ func (c *choiceCalls) repeats(call int, p *callPiece) (id, name bool) {
 	said.id = said.id || p.id != "" || said.name != "" // with which it has been given one
 	said.begun = said.begun || p.arguments != ""
 	return id, name
+}
+
+// repeatsArguments reports whether a piece has arguments behind those of a call that are whole, as a summary that says all of them again:
+// https://github.com/vllm-project/vllm/pull/31438. Behind {} they may be the ones that it has stood for.
+func (c *choiceCalls) repeatsArguments(call int, p *callPiece) bool {
+	for len(c.said) <= call {
+		c.said = append(c.said, saidCall{})
+	}
+	said := &c.said[call]
+	if said.whole && !said.empty {
+		return strings.TrimSpace(p.arguments) != ""
+	}
+	said.empty = !said.begun && strings.TrimSpace(p.arguments) == "{}" || said.empty && strings.TrimSpace(p.arguments) == ""
+	said.whole = c.places.Whole(call)
+	return false
 }
 
 // maxName bounds what is remembered of a call's name.
@@ -189,6 +207,8 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 			}
 		}
 		switch {
+		case streamed && p.argumentsAt != (span{}) && of.repeatsArguments(n, &p):
+			e.replace(p.argumentsAt, []byte(`""`))
 		case p.argumentsAt != (span{}):
 			e.arguments(p.argumentsAt, streamed, c.cut)
 		case !streamed && !c.cut && p.ofFunction && p.name != "":

@@ -125,8 +125,13 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"arguments":" "}}`},
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"type":"function","function":{"arguments":" "}}`},
 		},
-		"all there": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
-		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
+		"https://github.com/vllm-project/vllm/pull/31438": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":0,"function":{"arguments":"{\"x\":1}"}}`, `{"index":0,"function":{"arguments":"\n"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":0,"function":{"arguments":""}}`, `{"index":0,"function":{"arguments":"\n"}}`},
+		},
+		"arguments behind {}": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`, `{"index":0,"function":{"arguments":"{\"x\":1}"}}`}, nil},
+		"all there":           {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
+		"odd":                 {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chunk := func(calls string) string {
