@@ -70,7 +70,7 @@ func ParseClientRequest(body []byte, counting bool) (ClientRequest, error) {
 	case sent.Model == "":
 		return ClientRequest{}, translate.Missing("model", "a non-empty string")
 	case c.chat.MaxTokens == nil && !counting:
-		return ClientRequest{}, translate.Missing("max_tokens", "a whole number above zero")
+		return ClientRequest{}, translate.Missing("max_tokens", "a whole number")
 	case len(c.chat.Messages)+len(c.pairs.held.Messages) == 0:
 		return ClientRequest{}, translate.Missing("messages", "a non-empty array of messages")
 	}
@@ -133,7 +133,12 @@ func (c *client) field(name string, v jsontext.Value) (err error) {
 		c.system, err = c.systemText("system", "system", v)
 	case "max_tokens":
 		var most int64
-		most, err = translate.Count(name, v, 1)
+		if most, err = translate.Count(name, v, 0); most == 0 {
+			// Only Anthropic fills its cache without an answer (https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pre-warming-the-cache);
+			// others are to give as little of one as they can.
+			c.left.LeaveOut(name)
+			most = 1
+		}
 		c.chat.MaxTokens = strconv.AppendInt(nil, most, 10)
 	case "stream":
 		c.chat.Stream, err = translate.Boolean(name, v)

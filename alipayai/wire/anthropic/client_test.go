@@ -170,7 +170,7 @@ func TestClientRequestErrors(t *testing.T) {
 		"no JSON":           {`{`, "", wire.CodeInvalidJSON},
 		"no model":          {`{"max_tokens":1,"messages":[{"role":"user","content":"q"}]}`, "model", wire.CodeMissingParameter},
 		"no max_tokens":     {`{"model":"m","messages":[{"role":"user","content":"q"}]}`, "max_tokens", wire.CodeMissingParameter},
-		"odd max_tokens":    {`{"model":"m","max_tokens":0,"messages":[{"role":"user","content":"q"}]}`, "max_tokens", wire.CodeInvalidValue},
+		"odd max_tokens":    {`{"model":"m","max_tokens":-1,"messages":[{"role":"user","content":"q"}]}`, "max_tokens", wire.CodeInvalidValue},
 		"no messages":       {`{"model":"m","max_tokens":1}`, "messages", wire.CodeMissingParameter},
 		"empty":             {`{"model":"m","max_tokens":1,"messages":[]}`, "messages", wire.CodeMissingParameter},
 		"null":              {`{"model":"m","max_tokens":1,"messages":null}`, "messages", wire.CodeInvalidType},

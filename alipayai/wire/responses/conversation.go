@@ -105,6 +105,10 @@ func (v *conversation) item(it *item) error {
 		return v.output(it)
 	case "item_reference", "additional_tools": // which others have read
 		return nil
+	case imageCall:
+		if it.isOwnImage() {
+			return v.image(it)
+		}
 	case searchCall:
 		if it.isSearch() {
 			return v.searched(it)

@@ -49,9 +49,36 @@ func imageData(part jsontext.Value) (data []byte) {
 	return data
 }
 
+// imageCall is the type of an image's item.
+const imageCall = "image_generation_call"
+
+// isOwnImage reports whether an item is an image that a model of chat completions has made. That of another is from OpenAI's own tool,
+// by whichever model, and one that goes on may take none.
+func (it *item) isOwnImage() bool {
+	return (it.id == "" || isOwn(it.id)) && len(translate.Characters(it.result)) > 0
+}
+
+// image shows an image that the assistant has made, so that it can be changed: by the user, since no other message has images everywhere.
+func (v *conversation) image(it *item) error {
+	kind := "image/png"
+	for begins, of := range map[string]string{"/9j/": "image/jpeg", "UklGR": "image/webp", "R0lGOD": "image/gif"} {
+		if bytes.HasPrefix(translate.Characters(it.result), []byte(begins)) {
+			kind = of
+		}
+	}
+	v.endAssistant()
+	v.endOutputs()
+	v.spoken = true
+	var shown translate.Parts
+	shown.Text(jsontext.Value(`"Made by the assistant:"`))
+	shown.Add(`{"type":"image_url","image_url":{"url":"data:`+kind+`;base64,`, translate.Characters(it.result), `"}}`)
+	v.to().User(shown.Content())
+	return nil
+}
+
 // appendImage appends the item of an image; none yet where the status says that it is in progress.
 func (w *ClientWriter) appendImage(dst, data []byte, status string) []byte {
-	dst = append(w.appendItemID(append(dst, `{"type":"image_generation_call","id":"`...), "ig", w.items), `","status":"`...)
+	dst = append(w.appendItemID(append(dst, `{"type":"`+imageCall+`","id":"`...), "ig", w.items), `","status":"`...)
 	dst = append(append(dst, status...), `","result":`...)
 	if data == nil {
 		return append(dst, "null}"...)

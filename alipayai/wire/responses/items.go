@@ -16,6 +16,7 @@ type item struct {
 	name, namespace           string
 	arguments, input, output  jsontext.Value
 	summary, encrypted, tools jsontext.Value
+	result                    jsontext.Value // the image that a model has made
 	// silent says that content is null, as some turns of Codex have it: https://github.com/can1357/oh-my-pi/issues/10956.
 	silent bool
 	// kept says that it was kept here, so that its client has not written it; and lost that it cannot be sent again: see recalled.
@@ -100,6 +101,8 @@ func (it *item) member(name string, v jsontext.Value) error {
 		it.encrypted = v
 	case "tools":
 		it.tools = v
+	case "result":
+		it.result = v
 	}
 	return nil
 }

@@ -12,14 +12,19 @@ import (
 func TestMedia(t *testing.T) {
 	user := func(content string) string { return `{"role":"user","content":` + content + `}` }
 	for name, tt := range map[string]struct{ in, out, unsupported string }{
-		"a file's URL":             {user(`[{"type":"input_file","file_url":"https://x/a.pdf","filename":"a.pdf"}]`), user(`[{"type":"file","file":{"file_data":"https://x/a.pdf","filename":"a.pdf"}}]`), ""},
-		"a URL without name":       {user(`[{"type":"input_text","text":"q"},{"type":"input_file","file_url":"https://x/a.pdf"}]`), user(`[{"type":"text","text":"q"},{"type":"file","file":{"file_data":"https://x/a.pdf"}}]`), ""},
-		"a PDF in Base64 alone":    {user(`[{"type":"input_file","filename":"a.pdf","file_data":"JVBERi0xLjc="}]`), user(`[{"type":"file","file":{"file_data":"data:application/pdf;base64,JVBERi0xLjc=","filename":"a.pdf"}}]`), ""},
-		"a text":                   {user(`[{"type":"input_file","file_data":"data:text/plain;base64,aGk="}]`), user(`[{"type":"file","file":{"file_data":"data:text/plain;base64,aGk="}}]`), ""},
-		"a file's detail":          {user(`[{"type":"input_file","file_data":"data:application/pdf;base64,JV","detail":"high"}]`), user(`[{"type":"file","file":{"file_data":"data:application/pdf;base64,JV"}}]`), "input.content.input_file.detail"},
-		"a file by id alone":       {user(`[{"type":"input_file","file_id":"f"}]`), user(`"[input_file left out]"`), "input.content.input_file.file_id"},
-		"an image by id alone":     {user(`[{"type":"input_image","file_id":"f"}]`), user(`"[input_image left out]"`), "input.content.input_image.file_id"},
-		"an image by id":           {user(`[{"type":"input_text","text":"q"},{"type":"input_image","file_id":"f"}]`), user(`[{"type":"text","text":"q"},{"type":"text","text":"[input_image left out]"}]`), "input.content.input_image.file_id"},
+		"a file's URL":          {user(`[{"type":"input_file","file_url":"https://x/a.pdf","filename":"a.pdf"}]`), user(`[{"type":"file","file":{"file_data":"https://x/a.pdf","filename":"a.pdf"}}]`), ""},
+		"a URL without name":    {user(`[{"type":"input_text","text":"q"},{"type":"input_file","file_url":"https://x/a.pdf"}]`), user(`[{"type":"text","text":"q"},{"type":"file","file":{"file_data":"https://x/a.pdf"}}]`), ""},
+		"a PDF in Base64 alone": {user(`[{"type":"input_file","filename":"a.pdf","file_data":"JVBERi0xLjc="}]`), user(`[{"type":"file","file":{"file_data":"data:application/pdf;base64,JVBERi0xLjc=","filename":"a.pdf"}}]`), ""},
+		"a text":                {user(`[{"type":"input_file","file_data":"data:text/plain;base64,aGk="}]`), user(`[{"type":"file","file":{"file_data":"data:text/plain;base64,aGk="}}]`), ""},
+		"a file's detail":       {user(`[{"type":"input_file","file_data":"data:application/pdf;base64,JV","detail":"high"}]`), user(`[{"type":"file","file":{"file_data":"data:application/pdf;base64,JV"}}]`), "input.content.input_file.detail"},
+		"a file by id alone":    {user(`[{"type":"input_file","file_id":"f"}]`), user(`"[input_file left out]"`), "input.content.input_file.file_id"},
+		"an image by id alone":  {user(`[{"type":"input_image","file_id":"f"}]`), user(`"[input_image left out]"`), "input.content.input_image.file_id"},
+		"an image by id":        {user(`[{"type":"input_text","text":"q"},{"type":"input_image","file_id":"f"}]`), user(`[{"type":"text","text":"q"},{"type":"text","text":"[input_image left out]"}]`), "input.content.input_image.file_id"},
+		"an image of its own": {`{"role":"user","content":"draw"},{"type":"image_generation_call","id":"ig_` + strings.Repeat("0a", 16) + `g00","status":"completed","result":"/9j/AAAA"},` + user(`"red"`),
+			user(`"draw"`) + `,` + user(`[{"type":"text","text":"Made by the assistant:"},{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,/9j/AAAA"}}]`) + `,` + user(`"red"`), ""},
+		"an image without an id":   {`{"type":"image_generation_call","result":"iVBORw0K"},` + user(`"red"`), user(`[{"type":"text","text":"Made by the assistant:"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0K"}}]`) + `,` + user(`"red"`), ""},
+		"an image of OpenAI's":     {`{"type":"image_generation_call","id":"ig_1","result":"iVBORw0K"},` + user(`"red"`), user(`"red"`), "input.image_generation_call"},
+		"an image without data":    {`{"type":"image_generation_call","id":"","result":null},` + user(`"red"`), user(`"red"`), "input.image_generation_call"},
 		"a part of a client's own": {user(`[{"type":"s3cret"}]`), user(`"[part left out]"`), "input.content.s3cret"},
 		"a developer's picture":    {`{"role":"developer","content":[{"type":"input_image","image_url":"https://x/y.png"}]},` + user(`"q"`), user(`"q"`), "input.content.input_image"},
 		"a tool's": {

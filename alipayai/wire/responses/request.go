@@ -146,7 +146,7 @@ func (it *item) unreadable() bool {
 	switch it.kind {
 	case "reasoning":
 		return it.encrypted == nil && (isOwn(it.id) || it.id == "" && it.content == nil)
-	case "image_generation_call":
+	case imageCall:
 		return isOwn(it.id)
 	}
 	return false
