@@ -79,7 +79,7 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 		return
 	}
 	text, served := c.promptText(), outcome == ledger.Known
-	if countsNothing(u) && (answer.some || !c.Endpoint.Generates()) {
+	if countsNothing(u) && !u.Unbilled && (answer.some || !c.Endpoint.Generates()) {
 		u = wire.Usage{Implausible: true, Tier: u.Tier, Region: u.Region, Searches: u.Searches}
 	}
 	known, estimated := c.plausible(u, max(c.answered, answer.tokens*bytesPerToken))
@@ -92,6 +92,8 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 		Characters: text.Characters(), Searches: known.Searches,
 	}
 	switch {
+	case u.Unbilled && served:
+		used = price.Used{}
 	case !u.OK || estimated:
 		used = price.Used{Prompt: q.prompt(text), Completion: answer.textTokens(), Characters: text.Characters(), Searches: u.Searches}
 		outcome = ledger.Estimated
@@ -130,6 +132,9 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 		line.Outcome = ledger.Estimated
 	}
 	charged := paid.Within(u.Region).Of(used)
+	if u.Unbilled && served { // nor the least that a call costs
+		charged = price.Charge{}
+	}
 	line.Amount, line.Floor, line.Characters = charged.Amount.Plus(declined), charged.Floor, charged.Characters
 	spent := line.Amount
 	if outcome == ledger.Estimated && q.reserved != nil {
@@ -290,19 +295,6 @@ func (c *call) estimate(answer int64) {
 func (c *call) estimateStream(s *stream) {
 	c.estimate(s.tokens())
 	c.cut = !s.done
-}
-
-// tokens are those that the call counts with for its tenant's limit: as they were reported, and of a stream that has not
-// come to its end, or did not say, by what it has brought.
-func (c *call) tokens() int64 {
-	switch u := c.outcome.Usage; {
-	case !u.OK:
-		return c.estimated
-	case c.cut:
-		return max(u.Total, c.estimated)
-	default:
-		return u.Total
-	}
 }
 
 // Tenants of the ledger that stand for the operator, who pays for what is asked to compare answers of packs, to embed

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/anthropic"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // A stream that its door gives up, as where the client takes no more of it, is charged by what it has brought, whatever its
@@ -234,5 +235,109 @@ func TestLabelsOfCosts(t *testing.T) {
 				t.Errorf("%+v", costs)
 			}
 		})
+	}
+}
+
+// What Anthropic refuses before any output is charged or not by its category, as its reference has it
+// (platform.claude.com/docs/en/build-with-claude/refusals-and-fallback); what it has begun to say is charged in each. A category that
+// is not known is one that is charged.
+func TestRefusalsByAnthropic(t *testing.T) {
+	const (
+		prices = `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6`
+		begun  = `{"type":"text","text":"hi"}`
+	)
+	for name, test := range map[string]struct {
+		content, details string
+		output           int
+		costs            price.Amount
+	}{
+		"of what is asked":        {"", `{"type":"refusal","category":"cyber","explanation":"no"}`, 0, 0},
+		"of harms":                {"", `{"type":"refusal","category":"general_harms","explanation":null}`, 0, 0},
+		"of no category":          {"", `{"type":"refusal","category":null}`, 0, 0},
+		"of another":              {"", `{"type":"refusal","category":"frontier_llm"}`, 0, 1000},
+		"of biology":              {"", `{"type":"refusal","category":"bio"}`, 0, 1000},
+		"of a new one":            {"", `{"type":"refusal","category":"made_up"}`, 0, 1000},
+		"of an odd one":           {"", `{"type":"refusal","category":7}`, 0, 1000},
+		"of which it says nought": {"", `null`, 0, 1000},
+		"after a token":           {"", `{"type":"refusal","category":"cyber"}`, 1, 1010},
+		"after a text":            {begun, `{"type":"refusal","category":"cyber"}`, 2, 1020},
+	} {
+		usage := fmt.Sprintf(`"usage":{"input_tokens":1000,"output_tokens":%d}`, test.output)
+		whole := `{"id":"m","type":"message","role":"assistant","model":"m","content":[` + test.content + `],"stop_reason":"refusal","stop_details":` + test.details + `,` + usage + `}`
+		events := []string{`{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,` + usage + `}}`}
+		if test.content != "" {
+			events = append(events, `{"type":"content_block_start","index":0,"content_block":`+test.content+`}`, `{"type":"content_block_stop","index":0}`)
+		}
+		events = append(events, `{"type":"message_delta","delta":{"stop_reason":"refusal","stop_details":`+test.details+`},`+usage+`}`, `{"type":"message_stop"}`)
+		for mode, c := range map[string]spentCase{
+			"Messages":         {path: "/v1/messages", body: strings.Replace(helloOfCosts, "{", `{"max_tokens":9,`, 1), answers: says(200, whole)},
+			"Messages, stream": {path: "/v1/messages", body: strings.Replace(helloOfCosts, "{", `{"max_tokens":9,"stream":true,`, 1), answers: streams(nil, events...)},
+			"chat":             {answers: says(200, whole)},
+			"chat, stream":     {body: strings.Replace(helloOfCosts, "{", `{"stream":true,`, 1), answers: streams(nil, events...)},
+		} {
+			t.Run(name+", "+mode, func(t *testing.T) {
+				c.prices, c.claude, c.costs = prices, true, test.costs
+				c.run(t)
+			})
+		}
+	}
+}
+
+// What is refused costs nothing, under a success too where a known word says so; what may have executed costs what it may, and so
+// does a refusal that its vendor charges.
+func TestRefusalsThatCost(t *testing.T) {
+	const of = `"message":"why"`
+	for name, test := range map[string]struct {
+		answer turn
+		costs  bool
+	}{
+		"a bad request":                   {says(400, `{"error":{"code":"invalid_value",`+of+`}}`), false},
+		"a bad request under a success":   {says(200, `{"error":{"code":400,`+of+`}}`), false},
+		"one by its type":                 {says(200, `{"error":{"type":"invalid_request_error",`+of+`}}`), false},
+		"one in a stream":                 {streams(nil, `{"error":{"type":"invalid_request_error",`+of+`}}`), false},
+		"one in a stream, after the role": {streams(nil, roleEvent, `{"error":{"code":404,`+of+`}}`), false},
+		"no such model":                   {says(200, `{"error":{"code":"model_not_found",`+of+`}}`), false},
+		"Baidu's":                         {says(200, `{"error_code":336003,"error_msg":"why"}`), true},
+		"a word that is not known":        {says(200, `{"error":{"code":"PARAM_ILLEGAL",`+of+`}}`), true},
+		"a conflict":                      {says(200, `{"error":{"code":409,`+of+`}}`), true},
+		"a timeout":                       {says(200, `{"error":{"code":408,`+of+`}}`), true},
+		"Tencent's of its model":          {says(200, `{"Response":{"Error":{"Code":"InvalidParameterValue.Model","Message":"why"},"RequestId":"r"}}`), false},
+		"Tencent's of its account":        {says(200, `{"Response":{"Error":{"Code":"FailedOperation.ServiceStopArrears","Message":"why"},"RequestId":"r"}}`), false},
+		"a filter":                        {says(400, `{"error":{"code":"content_filter",`+of+`}}`), false},
+		"xAI's, which takes a fee":        {says(403, `{"code":"The caller does not have permission to execute the specified operation","error":"Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"}`), true},
+		"Groq's of what was generated":    {says(400, `{"error":{"type":"invalid_request_error","code":"json_validate_failed","failed_generation":"{",`+of+`}}`), true},
+		"no channel":                      {says(503, `{"error":{"message":"当前分组 default 下对于模型 gpt-5 无可用渠道 (request id: 2025)","type":"one_api_error"}}`), false},
+		"no channel left":                 {says(500, `{"error":{"code":"get_channel_failed","type":"new_api_error",`+of+`}}`), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				l := new(lines)
+				s := perform(t, [][]turn{{test.answer, test.answer, test.answer}}, spends(l, alipayPrice(), daily(price.Unit)))
+				body := chatBody("hello")
+				if strings.Contains(name, "stream") {
+					body = streamBody("hello")
+				}
+				if got := s.call(body); got.status < http.StatusBadRequest {
+					t.Fatalf("%d %s", got.status, got.body)
+				}
+				cost := price.Amount(0)
+				for _, line := range l.taken() {
+					cost += line.Amount
+				}
+				if used := s.gateway.Spending.Budgets.States(); (cost > 0) != test.costs || len(used) > 0 && used[0].Used != cost {
+					t.Errorf("the ledger has %s, the budget %+v", cost, used)
+				}
+			})
+		})
+	}
+}
+
+// A usage that is no object says nothing, and is estimated: no vendor is known to send an array of several, of which it would not be
+// known whether they are parts of one another.
+func TestUsagesThatAreNone(t *testing.T) {
+	for _, usage := range []string{`[]`, `[{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}]`, `"12"`, `12`, `true`} {
+		c := spentCase{prices: `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6`, costs: 7 + 10, outcome: ledger.Estimated}
+		c.answers = says(200, completionOf(`"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"`, `,"usage":`+usage))
+		t.Run(usage, func(t *testing.T) { c.run(t) })
 	}
 }

@@ -28,7 +28,7 @@ func (q *asking) planRetry(f *failure.Failure) (pause time.Duration, ok bool) {
 	switch {
 	case f.ClientGone || q.attempts >= maxAttempts:
 		return 0, false
-	case f.Final && (repeat == failure.AfterBackoff || repeat == failure.AfterHold):
+	case (f.Final || f.Unserved) && (repeat == failure.AfterBackoff || repeat == failure.AfterHold):
 		return 0, false
 	case f.Code == failure.CodeUnreachable && !f.Sent && q.p.HasOther(q.Tenant, q.regions):
 		// It reached nothing, and another address may be there: at once, and not out of the budget, whose calls do.

@@ -195,7 +195,7 @@ func (c *call) paidAttempt(p *upstream.Provider, body []byte, chosen wire.Servin
 	case f == nil && a.stream != nil: // when it ends
 	case f == nil && a.Status < http.StatusBadRequest:
 		c.chargeUsage(a.usage, c.generated(a), ledger.Known)
-	case f == nil, !f.Sent, !f.MayHaveExecuted():
+	case f == nil, !f.Sent, !f.MayHaveExecuted(), f.RefusedUnread():
 		c.chargeNothing()
 	default:
 		c.chargeMost()

@@ -234,3 +234,19 @@ func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
 	table[h] = tenant
 	return nil
 }
+
+// tokens are those that the call counts with for its tenant's limit: as they were reported, with those of models that declined
+// to go on, and of a stream that has not come to its end, or did not say, by what it has brought. Those that are not billed were
+// read all the same.
+func (c *call) tokens() int64 {
+	u := c.outcome.Usage
+	declined := u.Declined.Prompt + u.Declined.Completion
+	switch {
+	case !u.OK:
+		return c.estimated
+	case c.cut:
+		return max(u.Total, c.estimated) + declined
+	default:
+		return u.Total + declined
+	}
+}

@@ -159,13 +159,24 @@ var credentialCodes = map[string]bool{
 	"Workspace.AccessDenied":   true,
 	"ModelNotOpen":             true, // Volcengine Ark: the account has not the model yet
 	"AccessDeniedException":    true, // Amazon
+	// Kimi's plans, of the plan or of the program that asks: https://github.com/Wei-Shaw/sub2api/pull/7340.
+	"access_terminated_error": true,
+	"1220":                    true, // GLM: see numbers
+	// Baidu's Qianfan: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w.
+	"no_parameter_permission": true,
+	"invalid_appid":           true,
+	// Tencent: see kinds.
+	"UnauthorizedOperation":               true,
+	"FailedOperation.ServiceNotActivated": true,
+	"FailedOperation.UserUnAuthError":     true,
+	"ResourceUnavailable.NotExist":        true,
 }
 
 const (
 	codePermission = "permission_error"
 
 	codePlace = "unsupported_country_region_territory"
-	// googlePlace is what Google says of it under a code that it has for many things, in lower case.
+	// googlePlace begins what Google says of it under a code that it has for many things, in lower case.
 	googlePlace = "user location is not supported"
 )
 

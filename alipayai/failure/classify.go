@@ -20,6 +20,8 @@ type verdict struct {
 	status int
 	// timedOut says that the upstream gave up waiting for what lies behind it.
 	timedOut bool
+	// refused says that a known word, or a number that is a status, says that the request was refused.
+	refused bool
 	// large says that the request is larger than a limit of the account's: see exceedsRate.
 	large bool
 	// hold is how long the upstream takes no more calls, by a rule; 0 for what it says.
@@ -50,6 +52,9 @@ func judge(status int, f *wire.Failure, rules []Rule, wait time.Duration) verdic
 		v.code, sent = f.Type, f.Type // OpenAI-like servers often send a type alone
 	}
 	v.class, v.status = decide(status, v.code, f, wait)
+	k, worded := kindOf(v.code)
+	n := statusNumber(v.code)
+	v.refused = v.class == Fail && (worded && k.class == Fail || n != 0 && !isTimeoutStatus(n) && n != http.StatusConflict)
 	_, known := classes[v.code]
 	v.timedOut = !known && (isTimeoutStatus(v.status) || namesTimeout(v.code) || namesTimeout(f.Type) ||
 		v.status >= http.StatusInternalServerError && namesTimeout(f.Message))
@@ -68,14 +73,14 @@ func judge(status int, f *wire.Failure, rules []Rule, wait time.Duration) verdic
 			break
 		}
 	}
-	if v.large = v.class == Throttle && !ruled && exceedsRate(f.Message); v.large {
+	if v.large = v.class == Throttle && !ruled && (exceedsRate(f.Message) || forbidsLength(f.Message)); v.large {
 		v.class, v.code = Fail, wire.CodeContextLength
 	}
 	if v.class == Fail && !credentialCodes[v.code] {
 		switch {
 		case statusNumber(v.code) != 0 && credentialCodes[f.Type]:
 			v.code = f.Type
-		case strings.Contains(strings.ToLower(f.Message), googlePlace):
+		case strings.HasPrefix(begun(f.Message), googlePlace):
 			v.code = codePlace
 		case refusesAccount(status, v.code, f.Message):
 			v.code = codePermission
@@ -120,11 +125,19 @@ func decideByWord(status int, code string, f *wire.Failure) (Class, int) {
 		return Fail, means
 	}
 	if k, ok := kinds[f.Reason]; ok && f.Reason != "" {
+		if k.class == Throttle { // under 402 it asks for no money
+			means = 0
+		}
 		return k.class, cmp.Or(means, k.status)
 	}
-	ofCode, codeKnown := kindOf(code)
-	ofType, typeKnown := kindOf(f.Type)
+	if status == http.StatusUnauthorized && modelCodes[code] == ModelUnknown { // Baidu's, to a key that it takes
+		return Fail, http.StatusNotFound
+	}
 	number := statusNumber(code)
+	ofType, typeKnown := kindOf(f.Type)
+	typeKnown = typeKnown && !(number != 0 && f.Type == codeInvalidPrompt)
+	ofCode, codeKnown := kindOf(code)
+	codeKnown = codeKnown && !isOthers(code, cmp.Or(means, ofType.status))
 	if means == 0 {
 		switch {
 		case number != 0:
@@ -253,8 +266,8 @@ func (v verdict) shown(upstream int) int {
 	if upstream == ClientClosedRequest {
 		return http.StatusBadGateway // this client has not left
 	}
-	if upstream >= http.StatusBadRequest {
-		return upstream
+	if upstream >= http.StatusBadRequest && upstream != http.StatusUnauthorized && upstream != http.StatusPaymentRequired {
+		return upstream // else it is the account's, but for what is known better
 	}
 	if v.status != 0 {
 		return v.status

@@ -2,10 +2,9 @@
 //
 // An upstream's words become a [Class] in one place ([Classify] in classify.go): the rules
 // come first, those of the configuration before the profile's, then the codes that are
-// known ([classes] in classes.go and [kinds] in kinds.go), a number that is an HTTP status,
-// the types that are known, and then the HTTP status of the answer. A class then says all
-// that the gateway does about it
-// ([Class.Policy]):
+// known ([classes] in classes.go, [kinds] in kinds.go, and GLM's numbers in numbers.go), a
+// number that is an HTTP status, the types that are known, and then the HTTP status of the
+// answer. A class then says all that the gateway does about it ([Class.Policy]):
 //
 //	class          same provider          next provider  breaker  evidence  seen by the client under a 200
 //	fail           no                     if it is only unsupported here    502
@@ -21,8 +20,8 @@
 // codes.go has the gateway's own codes, new.go makes the failures that they
 // belong to, and failure.go is what is known of one. reason.go keeps what must not be
 // shown out of an operator's log, retryafter.go reads how long to wait, phrases.go tells
-// what only the message says, toolong.go a conversation that is too long for the model, or for
-// the account, in whichever words, model.go a model that the vendor has not, endpoint.go an
-// API that has no such endpoint, and owner.go keeps what names the gateway's account from
-// clients.
+// what only the message says, and quoted.go what in it is the client's own, toolong.go a
+// conversation that is too long for the model, or for the account, in whichever words,
+// model.go a model that the vendor has not, endpoint.go an API that has no such endpoint,
+// and owner.go keeps what names the gateway's account from clients.
 package failure

@@ -2,6 +2,7 @@ package failure
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -24,6 +25,8 @@ type Failure struct {
 	// Final says that the upstream asks not to be asked again, by X-Should-Retry, which OpenAI's and Anthropic's SDKs go by.
 	// A gateway says so of a call that may have executed behind it.
 	Final bool
+	// Unserved says that nothing behind the upstream serves the model for now: it has asked nothing, and a repeat finds nothing.
+	Unserved bool
 	// Original is the upstream's whole answer, for a client of the same form; nil where it is not for one to see.
 	Original []byte
 	// Token is the access token that was sent, and UserToken that of a tenant's user.
@@ -45,8 +48,8 @@ type Failure struct {
 	Model ModelRefusal
 	// ClientGone says that the client has left.
 	ClientGone bool
-	// timedOut says that the upstream names a timeout.
-	timedOut bool
+	// timedOut says that the upstream names a timeout, and refused that it names a refusal of the request.
+	timedOut, refused bool
 }
 
 // MayHaveExecuted reports whether the call may have executed although f is
@@ -68,6 +71,8 @@ func (f *Failure) MayHaveExecuted() bool {
 // asking again either. A 503 that names a time was refused.
 func (f *Failure) mayRepeatItself(status int) bool {
 	switch {
+	case isCharged(f.Code, f.Message):
+		return true
 	case f.Class == Throttle, f.Class == Blocked:
 		return false
 	case status < http.StatusBadRequest:
@@ -81,18 +86,47 @@ func (f *Failure) mayRepeatItself(status int) bool {
 	}
 }
 
+// chargedCodes are those of refusals that come after the model has answered, or are charged all the same: Groq's of an answer that is
+// not of the form that was asked for, which it quotes (https://console.groq.com/docs/errors), and new-api's of xAI's fee.
+var chargedCodes = map[string]bool{
+	"tool_use_failed": true, "json_validate_failed": true, "output_parse_failed": true, "violation_fee.grok.csam": true,
+}
+
+// isCharged reports whether a refusal costs what it refuses, each time that it is asked for.
+func isCharged(code, message string) bool {
+	return chargedCodes[code] || strings.Contains(strings.ToLower(message), usageGuidelines)
+}
+
 // neverServed reports whether a server's fault is of one before the vendor's, which has asked nothing behind it: Cloudflare that
 // could not connect to what it stands before, by address, name or certificate
-// (https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/), and one-api and new-api
-// that have no channel for the model (https://github.com/QuantumNous/new-api/pull/6310).
-func neverServed(status int, code string, h http.Header) bool {
+// (https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/), or hasNoChannel.
+func neverServed(status int, code string, reported *wire.Failure, h http.Header) bool {
 	switch status {
 	case 521, 523, 525, 526, 530:
 		return strings.EqualFold(h.Get("Server"), "cloudflare")
-	case http.StatusServiceUnavailable:
-		return modelCodes[code] == ModelUnknown
 	}
-	return false
+	return hasNoChannel(status, code, reported)
+}
+
+// noChannel is what one-api and the elder new-api say without a code, before they ask a channel (middleware/distributor.go of
+// songquanpeng/one-api). The names of the group and of the model stand between.
+var noChannel = regexp.MustCompile(`^当前分组 .* 下对于模型 .* 无可用渠道(?: \(request id: [^)]*\))?$`)
+
+// hasNoChannel reports whether one-api or new-api has no channel for the model (https://github.com/QuantumNous/new-api/pull/6310):
+// one that has failed is tried again after minutes, or by a person, so that no repeat of the call finds another. Where the channels
+// have run out after one was asked, new-api says so by get_channel_failed under 500 (controller/relay.go of QuantumNous/new-api).
+func hasNoChannel(status int, code string, reported *wire.Failure) bool {
+	if status != http.StatusServiceUnavailable {
+		return false
+	}
+	return modelCodes[code] == ModelUnknown || strings.HasSuffix(reported.Type, "_api_error") && noChannel.MatchString(reported.Message)
+}
+
+// RefusedUnread reports whether an answer that calls itself a success says by a word that is known that the request, or the model that
+// it names, was refused: nothing has been generated for it, and nothing is charged. Where the same comes after content, the answer
+// broke off.
+func (f *Failure) RefusedUnread() bool {
+	return f.refused && f.Class == Fail && !isCharged(f.Code, f.Message)
 }
 
 // TimedOut reports whether the upstream says that it gave up waiting for what

@@ -45,6 +45,10 @@ var (
 // upstream.AsksForPayment) that the client cannot read, whatever its body says: it asks the gateway's own account to pay.
 const CodePaymentRequired = "payment_required"
 
+// codeInvalidPrompt is OpenAI's code for a prompt that its policy forbids; as OpenRouter's type beside a status it is a message that
+// is not well formed (https://openrouter.ai/docs/api/reference/errors-and-debugging).
+const codeInvalidPrompt = "invalid_prompt"
+
 // kinds are the words that mean the same at whichever vendor; those of one vendor
 // alone that could be another's are with its profile. testdata/recorded.json
 // has them as they were recorded, with the sources.
@@ -62,7 +66,7 @@ var kinds = map[string]kind{
 	// OpenAI and Azure.
 	"content_filter":             censored,
 	"content_policy_violation":   censored,
-	"invalid_prompt":             censored,
+	codeInvalidPrompt:            censored,
 	"moderation_blocked":         censored,
 	"rate_limit_exceeded":        throttled,
 	"requests":                   throttled,
@@ -71,26 +75,33 @@ var kinds = map[string]kind{
 	"insufficient_quota":         exhausted,
 	"billing_hard_limit_reached": exhausted,
 	"billing_not_active":         exhausted,
-	"server_error":               faulty,
-	"engine_overloaded":          unavailable,
-	"server_is_overloaded":       unavailable,
-	"model_at_capacity":          unavailable,
-	"invalid_api_key":            badKey,
-	"model_not_found":            notFound,
-	"context_length_exceeded":    badRequest,
+	// Of limits that the account has set itself, and of its credits: https://developers.openai.com/api/docs/guides/error-codes.
+	"credit_balance_exhausted":          exhausted,
+	"organization_spend_limit_exceeded": exhausted,
+	"project_spend_limit_exceeded":      exhausted,
+	"organization_usage_limit_exceeded": exhausted,
+	"server_error":                      faulty,
+	"engine_overloaded":                 unavailable,
+	"server_is_overloaded":              unavailable,
+	"model_at_capacity":                 unavailable,
+	"invalid_api_key":                   badKey,
+	"model_not_found":                   notFound,
+	"context_length_exceeded":           badRequest,
 
-	// OpenRouter (error.metadata.error_type, and words for code within streams).
-	"provider_unavailable":  unavailable,
-	"provider_overloaded":   unavailable,
-	"provider_error":        unavailable,
-	"upstream_error":        unavailable,
-	"bad_gateway":           unavailable,
-	"insufficient_credits":  exhausted,
-	CodePaymentRequired:     exhausted,
-	"request_timeout":       tooLate,
-	"timeout":               tooLate,
-	"internal_server_error": faulty,
-	"internal_error":        faulty,
+	// OpenRouter (error.metadata.error_type, and words for code within streams). The reason is in its metadata: the credits are
+	// reserved for calls that are under way, and come back as these end (https://github.com/NousResearch/hermes-agent/issues/102517).
+	"in_flight_budget_exhausted": throttled,
+	"provider_unavailable":       unavailable,
+	"provider_overloaded":        unavailable,
+	"provider_error":             unavailable,
+	"upstream_error":             unavailable,
+	"bad_gateway":                unavailable,
+	"insufficient_credits":       exhausted,
+	CodePaymentRequired:          exhausted,
+	"request_timeout":            tooLate,
+	"timeout":                    tooLate,
+	"internal_server_error":      faulty,
+	"internal_error":             faulty,
 
 	// DeepSeek.
 	"service_unavailable_error": unavailable,
@@ -151,6 +162,11 @@ var kinds = map[string]kind{
 	"insufficient_balance_error":     exhausted,
 	"insufficient_user_quota":        exhausted, // one-api and new-api
 	"pre_consume_token_quota_failed": exhausted,
+	// new-api's, under 500 or whichever status: types/error.go and controller/relay.go of QuantumNous/new-api. For the last it takes
+	// a fee each time, as xAI does that stands behind it.
+	"sensitive_words_detected": censored,
+	"prompt_blocked":           censored,
+	"violation_fee.grok.csam":  censored,
 
 	// vLLM and SGLang, whose types are the names of Python's exceptions.
 	"BadRequestError":          badRequest,
@@ -238,6 +254,7 @@ var kinds = map[string]kind{
 	"base_resp.1002": throttled, "base_resp.1039": throttled, "base_resp.1041": throttled,
 	"base_resp.1004": badKey, "base_resp.2049": badKey,
 	"base_resp.1008": exhausted, "base_resp.2056": exhausted,
+	"base_resp.1028": exhausted, "base_resp.1030": exhausted, "base_resp.2061": exhausted, // src/errors/api.ts of MiniMax-AI/cli
 	"base_resp.1026": censored, "base_resp.1027": censored,
 	"base_resp.1042": badRequest, "base_resp.2013": badRequest,
 
@@ -246,6 +263,37 @@ var kinds = map[string]kind{
 	"error_code.4": throttled, "error_code.18": throttled, "error_code.336501": throttled, "error_code.336502": throttled,
 	"error_code.17": exhausted, "error_code.19": exhausted,
 	"error_code.13": badKey, "error_code.14": badKey, "error_code.100": badKey, "error_code.110": badKey, "error_code.111": badKey,
+
+	// Qianfan in OpenAI's form: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w, and its plans:
+	// https://github.com/farion1231/cc-switch/pull/2322.
+	"unsafe_request":                   censored,
+	"account_overdue":                  exhausted,
+	"invalid_iam_token":                badKey,
+	"coding_plan_hour_quota_exceeded":  exhausted,
+	"coding_plan_week_quota_exceeded":  exhausted,
+	"coding_plan_month_quota_exceeded": exhausted,
+	"coding_plan_subscription_expired": exhausted,
+	"coding_plan_not_subscribed":       exhausted,
+
+	// Tencent's cloud, with what it refines after a dot, and its Hunyuan: tencentcloud/hunyuan/v20230901/errors.go of
+	// tencentcloud-sdk-go, https://www.tencentcloud.com/document/api/1284/75543.
+	"AuthFailure":                                badKey,
+	"RequestLimitExceeded":                       throttled,
+	"LimitExceeded":                              throttled,
+	"InvalidParameterValue":                      badRequest,
+	"ResourceUnavailable.InArrears":              exhausted,
+	"ResourceUnavailable.LowBalance":             exhausted,
+	"ResourceUnavailable.StopUsing":              exhausted,
+	"ResourceInsufficient.ChargeResourceExhaust": exhausted,
+	"FailedOperation.ResourcePackExhausted":      exhausted,
+	"FailedOperation.FreeResourcePackExhausted":  exhausted,
+	"FailedOperation.ServiceStop":                exhausted,
+	"FailedOperation.ServiceStopArrears":         exhausted,
+	"FailedOperation.EngineServerLimitExceeded":  throttled,
+	"FailedOperation.EngineServerError":          broken,
+	"FailedOperation.EngineRequestTimeout":       tooLate,
+	"OperationDenied.TextIllegalDetected":        censored,
+	"OperationDenied.ImageIllegalDetected":       censored,
 
 	// Cerebras: https://inference-docs.cerebras.ai/support/error.
 	"too_many_requests_error": throttled, "too_many_tokens_error": throttled,
@@ -263,16 +311,6 @@ var kinds = map[string]kind{
 
 	// SiliconFlow: https://docs.siliconflow.cn/cn/faqs/error-code.
 	"30001": exhausted,
-
-	// GLM (Zhipu, Z.AI) sends numbers of four digits.
-	"1000": badKey, "1001": badKey, "1002": badKey, "1003": badKey, "1004": badKey,
-	"1110": exhausted, "1111": exhausted, "1112": exhausted, "1113": exhausted, "1121": exhausted,
-	"1210": badRequest, "1213": badRequest, "1214": badRequest, "1215": badRequest, "1261": badRequest,
-	"1211": notFound,
-	"1230": broken, "1234": broken,
-	"1301": censored,
-	"1302": throttled, "1303": throttled, "1304": throttled, "1305": throttled, "1312": throttled,
-	"1308": exhausted, "1309": exhausted, "1310": exhausted, "1311": exhausted,
 }
 
 // kindOf looks a word up. Qwen refines its own after a dot: Throttling.X is a
@@ -283,6 +321,9 @@ func kindOf(word string) (kind, bool) {
 	}
 	if k, ok := kinds[word]; ok {
 		return k, true
+	}
+	if n, ok := numbers[word]; ok {
+		return n.kind, true
 	}
 	if class, ok := finishReasons[word]; ok {
 		return kind{class: class}, true

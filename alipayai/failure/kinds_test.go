@@ -32,6 +32,7 @@ func TestKindsOfFailures(t *testing.T) {
 		}
 		first, rest, _ := strings.Cut(line, " ")
 		want, body, _ := strings.Cut(rest, " ")
+		want, of, _ := strings.Cut(want, "/")
 		status, err := strconv.Atoi(first)
 		if err != nil || !strings.HasPrefix(first, strconv.Itoa(status)) || body == "" {
 			t.Fatalf("line %d: %q", number+1, line)
@@ -53,7 +54,14 @@ func TestKindsOfFailures(t *testing.T) {
 		if hidden := f.Class.Policy().Credentials; hidden && (f.Status != 502 || strings.Contains(f.Message, reported.Message)) {
 			t.Errorf("line %d: a client sees %d %q", number+1, f.Status, f.Message)
 		}
-		if len(f.Message) == 0 || strings.ContainsAny(f.Message[:1], "{[") {
+		switch ours := f.Status == 502 && f.FallsOver() && !f.MayHaveExecuted(); {
+		case of == "account" && !ours, of == "model" && f.Model != failure.ModelUnknown, of == "retired" && f.Model != failure.ModelRetired,
+			of == "charged" && !f.MayHaveExecuted(), of == "free" && f.MayHaveExecuted(), of == "unread" && !f.RefusedUnread(),
+			of == "long" && f.Code != wire.CodeContextLength:
+			t.Errorf("line %d: %s, %s: a client sees %d %q, may have executed %t, model %d, unread %t", number+1, profile.Name, body,
+				f.Status, f.Code, f.MayHaveExecuted(), f.Model, f.RefusedUnread())
+		}
+		if len(f.Message) == 0 || strings.HasPrefix(f.Message, "{") || strings.HasPrefix(f.Message, "[{") {
 			t.Errorf("line %d: message %q", number+1, f.Message)
 		}
 	}

@@ -33,6 +33,8 @@ var modelCodes = map[string]ModelRefusal{
 	"dedicated_endpoint_not_running":  ModelUnknown,
 	"DeploymentNotFound":              ModelUnknown, // Azure
 	"1211":                            ModelUnknown, // GLM
+	"InvalidParameterValue.Model":     ModelUnknown, // Tencent
+	"model_offline":                   ModelRetired, // Baidu
 	"model_decommissioned":            ModelRetired, // Groq
 }
 

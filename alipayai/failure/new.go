@@ -141,6 +141,9 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 			f.RetryAfter = maxRetryAfter
 		}
 	}
+	if reported.Daily && v.class == Throttle { // whatever it says to wait is of a limit that ends sooner
+		f.RetryAfter = maxRetryAfter
+	}
 	f.RetryAfter = cmp.Or(v.hold, f.RetryAfter)
 	f.UpstreamID = reported.RequestID
 	switch {
@@ -170,7 +173,9 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	f.UnsupportedHere = v.class == Fail && !credentialCodes[v.code] &&
 		(translated || v.large || f.Model == ModelRetired || refusesNothing(status, v.code, reported))
 	f.Final = strings.EqualFold(strings.TrimSpace(h.Get("X-Should-Retry")), "false")
-	f.NoRetry = f.mayRepeatItself(status) && !neverServed(status, v.code, h) || f.Final && status >= http.StatusInternalServerError
+	f.Unserved = hasNoChannel(status, v.code, reported)
+	f.refused = v.refused && status < http.StatusBadRequest
+	f.NoRetry = f.mayRepeatItself(status) && !neverServed(status, v.code, reported, h) || f.Final && status >= http.StatusInternalServerError
 	return f
 }
 

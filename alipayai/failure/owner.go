@@ -9,7 +9,9 @@ import (
 // ids with a prefix of their kind, the ids of Amazon, and what follows a word for an account.
 var (
 	prefixedOwner = regexp.MustCompile(`\b(?:org|proj|acct|wrkspc|team|user|ak)[-_][A-Za-z0-9_-]{6,}|\barn:aws[a-z-]*:[^\s'"` + "`" + `,]+`)
-	ownerWord     = regexp.MustCompile(`(?i)\b(?:organi[sz]ation|org|team|project|account|workspace|subscription)s?(?:[ _-]?(?:id|number))?['"` + "`" + `:=/\s\[(<［]{1,4}([A-Za-z0-9][A-Za-z0-9_-]{5,})`)
+	// projectPath is that of a project in the names of Google's resources, whose id may be a word.
+	projectPath = regexp.MustCompile(`\bprojects/[^/\s'"` + "`" + `]+`)
+	ownerWord   = regexp.MustCompile(`(?i)\b(?:organi[sz]ation|org|team|project|account|workspace|subscription)s?(?:[ _-]?(?:id|number))?['"` + "`" + `:=/\s\[(<［]{1,4}([A-Za-z0-9][A-Za-z0-9_-]{5,})`)
 )
 
 // withoutOwner gives a message without what names the gateway's account. An id has a digit in it, so that words are none.
@@ -22,6 +24,7 @@ func withoutOwner(message string) string {
 		}
 		return withheld
 	})
+	message = projectPath.ReplaceAllString(message, "projects/"+withheld)
 	var b strings.Builder
 	at := 0
 	for _, found := range ownerWord.FindAllStringSubmatchIndex(message, -1) {

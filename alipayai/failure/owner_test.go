@@ -20,10 +20,11 @@ func TestAccountsInMessages(t *testing.T) {
 		// https://github.com/MoonshotAI/Kimi-K2/issues/5.
 		"moonshot": {"Your account org-1a2b3c4d5e6f<ak-9f8e7d6c5b4a> request reached organization max RPM: 3, please try again after 1 seconds", "Your account " + of + "<" + of + "> request reached organization max RPM: 3, please try again after 1 seconds"},
 		// https://github.com/volcengine/MineContext/issues/328.
-		"ark":          {"Your account [2100334555] has reached the set inference limit for the [doubao-seed-1-6-flash] model", "Your account [" + of + "] has reached the set inference limit for the [doubao-seed-1-6-flash] model"},
-		"google":       {"Generative Language API has not been used in project 123456789012 before or it is disabled.", "Generative Language API has not been used in project " + of + " before or it is disabled."},
-		"google, path": {"Publisher Model `projects/my-proj-4711/locations/us-central1/publishers/google/models/gemini-9` was not found", "Publisher Model `projects/" + of + "/locations/us-central1/publishers/google/models/gemini-9` was not found"},
-		"google, word": {"Quota exceeded for consumer 'project_number:123456789012'.", "Quota exceeded for consumer 'project_number:" + of + "'."},
+		"ark":                         {"Your account [2100334555] has reached the set inference limit for the [doubao-seed-1-6-flash] model", "Your account [" + of + "] has reached the set inference limit for the [doubao-seed-1-6-flash] model"},
+		"google":                      {"Generative Language API has not been used in project 123456789012 before or it is disabled.", "Generative Language API has not been used in project " + of + " before or it is disabled."},
+		"google, path":                {"Publisher Model `projects/my-proj-4711/locations/us-central1/publishers/google/models/gemini-9` was not found", "Publisher Model `projects/" + of + "/locations/us-central1/publishers/google/models/gemini-9` was not found"},
+		"google, a project of a word": {"Publisher Model `projects/acme-prod/locations/us-central1/publishers/google/models/gemini-9` was not found", "Publisher Model `projects/" + of + "/locations/us-central1/publishers/google/models/gemini-9` was not found"},
+		"google, word":                {"Quota exceeded for consumer 'project_number:123456789012'.", "Quota exceeded for consumer 'project_number:" + of + "'."},
 		// https://github.com/tashfeenahmed/freellmapi/issues/634.
 		"nvidia": {"Function '23d4f03a-b8a6-4adb-a183-7daa083a09cc': Not found for account 'BDnmPUMI2eN_Liw2_IXf'", "Function '23d4f03a-b8a6-4adb-a183-7daa083a09cc': Not found for account '" + of + "'"},
 		"amazon": {"User: arn:aws:iam::123456789012:user/bot is not authorized to perform: bedrock:InvokeModel", "User: " + of + " is not authorized to perform: bedrock:InvokeModel"},

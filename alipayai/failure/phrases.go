@@ -13,7 +13,19 @@ import (
 // phrased is what a message under this status says by one of the phrases; empty for nothing. wait is how long it is said to wait
 // elsewhere than in the message, or 0.
 func phrased(status int, message string, wait time.Duration) Class {
-	message = strings.ToLower(message)
+	if ofRequest(status) {
+		if policyName.MatchString(strings.ToLower(message)) {
+			return Blocked
+		}
+		message = begun(message)
+		for _, s := range sentences {
+			if s.begins.MatchString(message) {
+				return s.class
+			}
+		}
+		return ""
+	}
+	message = unquoted(message)
 	for phrase, class := range phrases {
 		if strings.Contains(message, phrase) {
 			return class
@@ -25,16 +37,57 @@ func phrased(status int, message string, wait time.Duration) Class {
 	return ""
 }
 
-// phrases are what only the message says under a code that says nothing of it, in lower case. None holds two of them.
+// ofRequest reports whether a failure with this status is of what is asked, and not of who asks: its message may have words of the
+// client's, in quotes and without them. So is one of which nothing says whose it is.
+func ofRequest(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, 0:
+		return true
+	}
+	return false
+}
+
+// policyName is LiteLLM's name for what Azure and others have filtered, under 400, whatever words come after it.
+var policyName = regexp.MustCompile(`^(?:litellm\.)?(?:badrequesterror: )?litellm\.contentpolicyviolationerror\b`)
+
+// sentences are what a message begins with, in lower case, under a status of what is asked, where the vendor's code says nothing
+// of it. A short one is the whole sentence: a client's word that a message begins with goes on.
+var sentences = []struct {
+	begins *regexp.Regexp
+	class  Class
+}{
+	// Anthropic's of the account: https://github.com/anthropics/claude-code/issues/66314, 2127 and 1047.
+	{regexp.MustCompile(`^your credit balance is too low\b`), AccountExhausted},
+	{regexp.MustCompile(`^you have reached your specified (?:workspace )?api usage limits\b`), AccountExhausted},
+	// And of what its model has said, under 400 or half-way in a stream: https://github.com/anthropics/claude-code/issues/58367.
+	{regexp.MustCompile(`^output blocked by content filtering policy\b`), Blocked},
+	// DeepSeek's 402 and another proxy's budget, which LiteLLM makes a 400, and DeepSeek's of what it may not hear.
+	{regexp.MustCompile(`^insufficient balance(?:$|[.(])`), AccountExhausted},
+	{regexp.MustCompile(`^budget has been exceeded!`), AccountExhausted},
+	{regexp.MustCompile(`^content exists risk(?:$|[.(])`), Blocked},
+	// Keys, with the code of any bad request: xAI's (https://github.com/continuedev/continue/issues/10778), and Google's where its
+	// details have been left out.
+	{regexp.MustCompile(`^incorrect api key provided(?:$|[:.])`), RefreshToken},
+	{regexp.MustCompile(`^api key not valid\. please pass a valid api key`), RefreshToken},
+	{regexp.MustCompile(`^api key expired\. please renew the api key`), RefreshToken},
+	// Azure's filter, whose code gateways leave out, and OpenAI's policy.
+	{regexp.MustCompile(`^the response was filtered due to the prompt triggering (?:azure openai|microsoft)`), Blocked},
+	{regexp.MustCompile(`^invalid prompt: your prompt was flagged\b`), Blocked},
+	{regexp.MustCompile(`^the request was rejected because it was considered high risk`), Blocked}, // Moonshot
+	// xAI's, in a stream: https://github.com/NousResearch/hermes-agent/pull/28111.
+	{regexp.MustCompile(`^you have either run out of available resources or do not have an active grok subscription\b`), AccountExhausted},
+	{regexp.MustCompile(`^content violates usage guidelines\b`), Blocked},
+}
+
+// phrases are what only the message says under a code that says nothing of it, in lower case, where the status is of who asks or of
+// the server. None holds two of them.
 var phrases = map[string]Class{
-	// Anthropic's, under 400 invalid_request_error.
-	"credit balance is too low":                      AccountExhausted,
+	"credit balance is too low":                      AccountExhausted, // Anthropic's
 	"you have reached your specified api usage limi": AccountExhausted,
 	"specified workspace api usage limits":           AccountExhausted,
-	// LiteLLM's, which makes DeepSeek's 402 and another proxy's budget a 400; MiniMax's is under 500 api_error
-	// (https://github.com/MiniMax-AI/MiniMax-M2/issues/62).
+	// MiniMax's is under 500 api_error (https://github.com/MiniMax-AI/MiniMax-M2/issues/62).
 	"insufficient balance":      AccountExhausted,
-	"budget has been exceeded!": AccountExhausted,
+	"budget has been exceeded!": AccountExhausted, // LiteLLM's
 	// OpenRouter's, under 403.
 	"key limit exceeded":                             AccountExhausted,
 	"requires moderation and your input was flagged": Blocked,
@@ -42,24 +95,20 @@ var phrases = map[string]Class{
 	// https://github.com/continuedev/continue/issues/12670, https://github.com/Wei-Shaw/sub2api/issues/4069.
 	"run out of credits":          AccountExhausted,
 	"need a grok subscription":    AccountExhausted,
-	"an active grok subscription": AccountExhausted, // in a stream: https://github.com/NousResearch/hermes-agent/pull/28111
+	"an active grok subscription": AccountExhausted,
 	"doesn't have any credits":    AccountExhausted,
 	"used all available credits":  AccountExhausted,
-	"content violates usage guid": Blocked, // https://github.com/stanford-crfm/helm/pull/3770
+	usageGuidelines:               Blocked, // https://github.com/stanford-crfm/helm/pull/3770
 	// Fireworks', under 412: https://docs.fireworks.ai/guides/inference-error-codes.
 	"reaching the monthly spending limit": AccountExhausted,
 	// Moonshot's of a subscription, under 403 permission_error: https://github.com/NanmiCoder/cc-haha/issues/1208.
-	"usage limit for this billing cycle": AccountExhausted,
-	// DeepSeek's, under 400 invalid_request_error.
-	"content exists risk": Blocked,
-	// Keys, under 400 with the code of any bad request: xAI's (https://github.com/continuedev/continue/issues/10778), and Google's
-	// where its details have been left out.
-	"incorrect api key provided":                     RefreshToken,
-	"api key not valid. please pass a valid api key": RefreshToken,
-	"api key expired. please renew the api key":      RefreshToken,
-	// LiteLLM's name for what Azure and others have filtered, under 400.
-	"litellm.contentpolicyviolationerror": Blocked,
+	"usage limit for this billing cycle":         AccountExhausted,
+	"output blocked by content filtering policy": Blocked,
 }
+
+// usageGuidelines is xAI's of what it may not hear. It charges each such request: https://docs.x.ai/developers/models
+// (usage guidelines violation fee).
+const usageGuidelines = "content violates usage guid"
 
 // What is used up comes back when somebody pays, or a plan's window ends: no call waits for that, and the vendor's words for it
 // are the operator's. Most vendors say it under the statuses of limits and of permissions, with a code for those, and in words of
@@ -69,7 +118,7 @@ var (
 	// spentWords are of money, and of the quota of a plan, in lower case.
 	spentWords = regexp.MustCompile(`\bspend(?:ing)?[ -](?:limit|cap)\b` + // Gemini, xAI, Anthropic: https://github.com/continuedev/continue/issues/10373
 		`|\b(?:billing (?:hard )?|hard )limit\b` +
-		`|\b(?:out of|insufficient|not enough|available) (?:account )?(?:credits?|balance|funds)\b` + // OpenRouter; Anthropic's "would exceed your available credits"
+		`|\b(?:out of|insufficient|not enough|available) (?:account )?(?:credits?|balance|funds)\b` + // OpenRouter
 		`|\b(?:credits?|balance|funds) (?:is |are |has been |have been )?(?:depleted|exhausted|used up|too low|insufficient)\b` + // Gemini: https://github.com/dyad-sh/dyad/issues/3626
 		`|\baccount\b.{0,40}\b(?:overdue|in arrears)\b|\boverdue (?:balance|payment)\b` + // Volcengine Ark, Baidu
 		// MiniMax, Ollama, Mistral and ChatGPT's: https://github.com/MiniMax-AI/MiniMax-M2.7/issues/36,
@@ -77,20 +126,28 @@ var (
 		`|\busage (?:limit|quota)` +
 		`|\b(?:weekly|monthly)\b.{0,20}\b(?:limit|quota|cap|credits)\b` + // Hugging Face, Volcengine Ark: https://github.com/anomalyco/opencode/issues/44099
 		`|(?:/|\bper) ?month\b` + // Cohere's "limited to 1000 API calls / month"
-		`|\bout of call volume quota\b` + // Azure
+		`|\bout of call volume quota\b` + // Azure's API management, before whichever of its APIs
 		// Balances, bills, quotas and packs of tokens, in Chinese: https://github.com/can1357/oh-my-pi/pull/4575, the errors of
 		// Tencent's Hunyuan (https://cloud.tencent.com/document/api/1729/101838), one-api and new-api.
 		`|余额不足|欠费|额度.{0,4}(?:不足|用尽|用完|耗尽)|配额.{0,4}(?:用尽|用完|耗尽)|资源包.{0,6}(?:用尽|用完|耗尽)|使用.{0,12}上限`)
 	// rateWords are of limits that end by themselves within a minute, which vendors word like the others.
-	rateWords = regexp.MustCompile(`(?:/|\bper)[ -]?(?:second|sec|minute|min)\b|\b[rt]p[ms]\b|\bconcurren|每分钟|每秒|并发|速率|频率`)
+	// Fireworks' "usage limits" are of what comes at once: https://github.com/GordeyZuev/LEAP/issues/6.
+	rateWords = regexp.MustCompile(`(?:/|\bper)[ -]?(?:second|sec|minute|min)\b|\b[rt]p[ms]\b|\bconcurren|\bin-flight requests\b|\busage limits\. please try again later\b` +
+		`|每分钟|每秒|并发|速率|频率`)
+	// noQuota is Google's of a model that the account may not call at all without paying, whatever it says to wait
+	// (https://github.com/google-gemini/gemini-cli/issues/8437 has the words with another limit).
+	noQuota = regexp.MustCompile(`free_tier_\w+, limit: 0\b`)
 	// dayWords are of limits of a day, which are no plan's and end by themselves, but within no call: https://github.com/can1357/oh-my-pi
 	// has OpenRouter's "free-models-per-day", and Amazon's is "Too many tokens per day".
-	dayWords = regexp.MustCompile(`(?:/|\bper)[ -]?day\b|\bdaily\b.{0,16}\b(?:limit|quota|allocation)\b|\bper 86400s\b`)
+	dayWords = regexp.MustCompile(`(?:/|\bper)[ -]?day\b|\bdaily\b.{0,16}\b(?:limit|quota|allocation)\b|\bper 86400s\b|今日|每日|每天`)
 )
 
 // isExhausted reports whether a message says that an account has nothing left. Only statuses of who asks count, and not those of
 // what is asked: a refusal of a request quotes it. What comes back within a minute is not used up.
 func isExhausted(status int, message string, wait time.Duration) bool {
+	if status == http.StatusTooManyRequests && noQuota.MatchString(message) {
+		return true
+	}
 	if wait = cmp.Or(wait, saidWait(message)); 0 < wait && wait < maxRetryAfter {
 		return false
 	}
@@ -104,11 +161,10 @@ func isExhausted(status int, message string, wait time.Duration) bool {
 // quotesRequest reports whether a refusal says which part of the request it is of, or that it is of the model. Its message then has
 // words of the client's, which say nothing of the account.
 func quotesRequest(status int, code string, f *wire.Failure) bool {
-	switch status {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
-		return f.Param != "" || modelRefused(status, code, f) != ModelTaken
+	if status == http.StatusForbidden { // which names the model that the account may not use
+		return modelRefused(status, code, f) != ModelTaken
 	}
-	return false
+	return ofRequest(status) && (f.Param != "" || modelRefused(status, code, f) != ModelTaken)
 }
 
 // limitedByDay reports whether a message says that the limit of a day is used up.
@@ -118,30 +174,31 @@ func limitedByDay(message string) bool { return dayWords.MatchString(strings.ToL
 // in OpenAI's code and words for an empty account: https://github.com/can1357/oh-my-pi/issues/8496.
 const tokenLimit = "error-code#token-limit"
 
-// accountPhrases are what refusals of an account, its key or its address say, in lower case, with the status that they count
-// under; 0 for any.
+// accountPhrases are what refusals of an account, its key or its address begin with, in lower case, with the status that they
+// count under; 0 for any.
 var accountPhrases = map[string]int{
 	// Azure's, of an address that the operator has not let in.
-	"virtual network/firewall rules": http.StatusForbidden,
+	"access denied due to virtual network/firewall rules": http.StatusForbidden,
 	// OpenRouter's, of the account's settings: https://github.com/ShamanicArts/Flow.Launcher.Plugin.AI-Assistant/issues/2,
 	// https://github.com/truefoundry/models/pull/826.
 	"no endpoints found matching your data policy":   http.StatusNotFound,
 	"no endpoints available matching your guardrail": http.StatusNotFound,
 	// OpenAI's: https://github.com/continuedev/continue/issues/8209.
-	"organization must be verified": 0,
+	"your organization must be verified": 0,
 	// Anthropic's.
-	"organization has been disabled": 0,
+	"this organization has been disabled": 0,
+	"your organization has been disabled": 0,
 	// Ollama's, of its larger models.
-	"requires a subscription": http.StatusForbidden,
+	"this model requires a subscription": http.StatusForbidden,
 }
 
 // refusesAccount reports whether a refusal is of the gateway's account, its key or its address, by what is said without a code of
 // its own for that: by one of the phrases, or by nothing at all, as what stands before an API answers in HTML
 // (https://github.com/alvinunreal/oh-my-opencode-slim/issues/511, https://github.com/AgnesAI-Labs/AgnesAI-Models/issues/119).
 func refusesAccount(status int, code, message string) bool {
-	message = strings.ToLower(message)
+	message = begun(message)
 	for phrase, under := range accountPhrases {
-		if strings.Contains(message, phrase) && (under == 0 || under == status) {
+		if strings.HasPrefix(message, phrase) && (under == 0 || under == status) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package failure_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -81,13 +82,73 @@ func TestWordsOfTheRequest(t *testing.T) {
 				t.Errorf("%s, %s: %d %q of class %s", name, words, f.Status, f.Message, f.Class)
 			}
 		}
-		whole := wire.Failure{Type: "invalid_request_error", Message: "Error: " + words + ", and more"}
-		status := 400
-		if strings.HasPrefix(words, "Virtual") {
-			status = 403
+	}
+}
+
+// What a vendor says of the account, of a key or of its policy under a status of what is asked counts where its message begins with
+// it, by itself or behind a gateway's names; the same words counts for nothing where the message is of the request, which repeats
+// the client's words in quotes or without them.
+func TestSentencesUnderWhatIsAsked(t *testing.T) {
+	for said, class := range map[string]failure.Class{
+		"Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.":            failure.AccountExhausted,
+		"You have reached your specified API usage limits. You will regain access on 2025-07-01 at 00:00 UTC.": failure.AccountExhausted,
+		"Insufficient Balance": failure.AccountExhausted,
+		"Budget has been exceeded! Current cost: 11.2, Max budget: 10.0": failure.AccountExhausted,
+		"Content Exists Risk":                        failure.Blocked,
+		"Output blocked by content filtering policy": failure.Blocked,
+		"The response was filtered due to the prompt triggering Azure OpenAI’s content management policy.": failure.Blocked,
+		"Incorrect API key provided: xa***ys. You can obtain an API key from https://console.x.ai.":        failure.RefreshToken,
+		"API key not valid. Please pass a valid API key.":                                                  failure.RefreshToken,
+	} {
+		quoted, _ := json.Marshal(map[string]any{"error": map[string]string{"message": said}})
+		for form, want := range map[string]failure.Class{
+			"%s":   class,
+			"  %s": class,
+			"litellm.BadRequestError: DeepseekException - %s":                     class,
+			"litellm.APIError: APIError: OpenrouterException - " + string(quoted): class,
+			"Error code: 400 - {'error': {'message': '%s', 'type': 'x'}}":         class,
+			"Provider returned error: %s":                                         class,
+			"anthropic error: %s":                                                 class,
+			"Invalid value: '%s'. Supported values are: 'user', 'system'.":        failure.Fail,
+			"messages.0.role: Input should be 'user' or 'assistant', not '%s'":    failure.Fail,
+			"Invalid role: %s":                      failure.Fail,
+			"unknown field `%s`":                    failure.Fail,
+			"Unknown tool \"%s\" in request":        failure.Fail,
+			"Invalid value: " + string(quoted):      failure.Fail,
+			"the last message was: %s":              failure.Fail,
+			"'%s' is not one of ['user', 'system']": failure.Fail,
+		} {
+			for _, status := range []int{400, 404, 413, 422} {
+				message := strings.ReplaceAll(form, "%s", said)
+				f := failure.OfUpstream(status, nil, &wire.Failure{Type: "invalid_request_error", Message: message}, nil, false, time.Unix(0, 0))
+				if f.Class != want {
+					t.Errorf("%d %s: %s, want %s", status, message, f.Class, want)
+				}
+				if hidden := f.Status == http.StatusBadGateway; hidden != want.Policy().Credentials {
+					t.Errorf("%d %s: a client gets %d", status, message, f.Status)
+				}
+			}
 		}
-		if f := failure.OfUpstream(status, nil, &whole, nil, false, time.Unix(0, 0)); f.Class == failure.Fail && f.Status != http.StatusBadGateway {
-			t.Errorf("%s: %d of class %s", words, f.Status, f.Class)
+	}
+	for _, message := range []string{
+		"insufficient balance is not one of user, system", "content exists risk, which is no role", "Error: key limit exceeded, and more",
+		"User said: user location is not supported", "the role organization must be verified is unknown",
+	} {
+		f := failure.OfUpstream(400, nil, &wire.Failure{Message: message}, nil, false, time.Unix(0, 0))
+		if f.Class != failure.Fail || f.Status != 400 || f.FallsOver() {
+			t.Errorf("%s: %d of class %s", message, f.Status, f.Class)
+		}
+	}
+	for said, status := range map[string]int{
+		"Access denied due to Virtual Network/Firewall rules.":              403,
+		"User location is not supported for the API use.":                   400,
+		"Your organization must be verified to use the model `gpt-5`.":      400,
+		"This organization has been disabled.":                              400,
+		"Provider returned error: User location is not supported for this.": 400,
+	} {
+		f := failure.OfUpstream(status, nil, &wire.Failure{Message: said}, nil, false, time.Unix(0, 0))
+		if f.Class != failure.Fail || f.Status != 502 || !f.FallsOver() {
+			t.Errorf("%s: %d of class %s", said, f.Status, f.Class)
 		}
 	}
 }
@@ -135,6 +196,7 @@ func TestWhatWasNeverServed(t *testing.T) {
 		"no answer in time":            {524, cloudflare, "", true},
 		"another server's 521":         {521, nil, "", true},
 		"no channel for the model":     {503, nil, "model_not_found", false},
+		"no channel, after some":       {500, nil, "get_channel_failed", true},
 		"the model's server is broken": {500, nil, "model_not_found", true},
 		"a server that is busy":        {503, nil, "", true},
 	} {

@@ -34,6 +34,9 @@ var longWords = []string{
 	"prompt token count of",              // GitHub Copilot
 	"but the configured context size is", // ds4-server
 	"contextwindowexceedederror",         // LiteLLM's name for any vendor's
+	"must be less than max_seq_len",      // SiliconFlow: https://github.com/chatboxai/chatbox/issues/2060
+	"prompt tokens too long",             // Baidu: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w
+	"input token length too long",        // Moonshot: https://platform.kimi.ai/docs/api/errors
 }
 
 // isTooLong reports whether a refusal says that the conversation is longer than the model takes.
@@ -65,4 +68,10 @@ func exceedsRate(message string) bool {
 	limit, err := strconv.ParseInt(strings.ReplaceAll(numbers[1], ",", ""), 10, 64)
 	requested, err2 := strconv.ParseInt(strings.ReplaceAll(numbers[2], ",", ""), 10, 64)
 	return err == nil && err2 == nil && 0 < limit && limit < requested // a limit of nothing is no size
+}
+
+// forbidsLength reports whether a limit is said to be of long requests alone, which the account's plan has not: shorter ones are
+// served, and another provider may take this one (https://github.com/anthropics/claude-code/issues/64982 and 39180).
+func forbidsLength(message string) bool {
+	return strings.HasSuffix(strings.TrimRight(strings.ToLower(message), ". "), "required for long context requests")
 }

@@ -203,6 +203,8 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) error {
 		return s.numbered(e, "error_code")
 	case "base_resp":
 		return s.baseResponse(e)
+	case "Response", "ErrorMsg":
+		return s.tencentError(e, string(name))
 	case "param":
 		var err error
 		e.param, err = s.scalar()

@@ -207,3 +207,41 @@ func (s *scanner) baseResponse(e *envelope) error {
 		return err
 	})
 }
+
+// tencentError reads an error of Tencent's cloud, which comes under status 200: {"Response":{"Error":{"Code":..,"Message":..},"RequestId":..}}
+// (https://www.tencentcloud.com/document/api/1284/75543), and in a stream of Hunyuan's {"ErrorMsg":{"Msg":..,"Code":..}}
+// (tencentcloud/hunyuan/v20230901/models.go of tencentcloud-sdk-go).
+func (s *scanner) tencentError(e *envelope, member string) error {
+	var f Failure
+	read := func() error {
+		return s.eachMember(func(name []byte) error {
+			switch string(name) {
+			case "Code":
+				return s.word(&f.Code, maxWord)
+			case "Message", "Msg":
+				return s.word(&f.Message, maxMessage)
+			}
+			_, err := s.skip()
+			return err
+		})
+	}
+	err := error(nil)
+	if member == "ErrorMsg" {
+		err = read()
+	} else {
+		err = s.eachMember(func(name []byte) error {
+			switch string(name) {
+			case "Error":
+				return read()
+			case "RequestId":
+				return s.word(&f.RequestID, maxWord)
+			}
+			_, err := s.skip()
+			return err
+		})
+	}
+	if err == nil && e.Failure == nil && (isFailureText(f.Code) || f.Message != "") {
+		e.Failure = &f
+	}
+	return err
+}

@@ -79,9 +79,17 @@ func (s *scanner) errorMetadata(p *errorParts, name []byte) (err error) {
 	case string(name) == "raw":
 		p.raw, err = s.raw()
 		return err
+	case string(name) == "reason":
+		return s.word(&p.Reason, maxWord)
+	case string(name) == "retry_after_seconds":
+		v, err := s.scalar()
+		p.RetryAfter = cmp.Or(retryAfter(v, time.Second), p.RetryAfter)
+		return err
 	case string(name) == "headers":
 		headers, err := s.raw()
-		p.ResetAt = resetAt(headers)
+		var wait time.Duration
+		p.ResetAt, wait = quotedHeaders(headers)
+		p.RetryAfter = cmp.Or(p.RetryAfter, wait)
 		return err
 	}
 	_, err = s.skip()
@@ -98,7 +106,7 @@ func (p *errorParts) failure() *Failure {
 		f.Code = cmp.Or(f.Code, statusNumber(p.status))
 	}
 	f.Message = cmp.Or(words(p.message), words(p.detail))
-	f.Reason, f.RetryAfter = errorDetails(p.detail)
+	f.details(p.detail)
 	for _, name := range wordNames {
 		f.Message = cmp.Or(f.Message, words(p.said[name]))
 	}
@@ -119,7 +127,7 @@ func (f *Failure) refine(inner *Failure) {
 		f.Type = "" // which says no more than the code
 	}
 	f.Code, f.Type, f.Message = cmp.Or(f.Code, inner.Code), cmp.Or(f.Type, inner.Type), cmp.Or(f.Message, inner.Message)
-	f.Reason, f.RetryAfter = cmp.Or(f.Reason, inner.Reason), cmp.Or(f.RetryAfter, inner.RetryAfter)
+	f.Reason, f.RetryAfter, f.Daily = cmp.Or(f.Reason, inner.Reason), cmp.Or(f.RetryAfter, inner.RetryAfter), f.Daily || inner.Daily
 }
 
 // quotedFailure reads a message that is the JSON of a failure itself, as proxies quote Google's; nil for any other.
@@ -142,38 +150,45 @@ func quotedFailure(message jsontext.Value) *Failure {
 // https://openrouter.ai/docs/api/errors.
 const openRouterFailed = "Provider returned error"
 
-// resetAt reads X-RateLimit-Reset, in milliseconds since 1970, of the header fields that OpenRouter quotes.
-func resetAt(headers jsontext.Value) time.Time {
+// quotedHeaders reads, of the header fields that OpenRouter quotes, X-RateLimit-Reset in milliseconds since 1970, and Retry-After in
+// seconds.
+func quotedHeaders(headers jsontext.Value) (reset time.Time, wait time.Duration) {
 	if headers.Kind() != '{' {
-		return time.Time{}
+		return time.Time{}, 0
 	}
-	var at time.Time
 	s := newScanner(headers, Limits{}, lenient...)
 	defer s.release()
 	_ = s.object(func(name []byte) error { // has been read before
-		if !strings.EqualFold(string(name), "X-RateLimit-Reset") {
-			_, err := s.skip()
+		switch {
+		case strings.EqualFold(string(name), "X-RateLimit-Reset"):
+			v, err := s.scalar()
+			if n, perr := strconv.ParseInt(scalarText(v), 10, 64); perr == nil && n >= 1e12 && n < 1e13 {
+				reset = time.UnixMilli(n)
+			}
+			return err
+		case strings.EqualFold(string(name), "Retry-After"):
+			v, err := s.scalar()
+			wait = retryAfter(v, time.Second)
 			return err
 		}
-		v, err := s.scalar()
-		if n, perr := strconv.ParseInt(scalarText(v), 10, 64); perr == nil && n >= 1e12 && n < 1e13 {
-			at = time.UnixMilli(n)
-		}
+		_, err := s.skip()
 		return err
 	})
-	return at
+	return reset, wait
 }
 
-// errorDetails reads, among the details of an error, reason of a google.rpc.ErrorInfo and retryDelay of a google.rpc.RetryInfo, a
-// protobuf Duration in JSON: decimal seconds with an s behind them (https://protobuf.dev/programming-guides/json).
-func errorDetails(details jsontext.Value) (reason string, delay time.Duration) {
+// details reads, among those of Google's errors, reason of a google.rpc.ErrorInfo, retryDelay of a google.rpc.RetryInfo, a protobuf
+// Duration in JSON: decimal seconds with an s behind them (https://protobuf.dev/programming-guides/json), and whether a
+// google.rpc.QuotaFailure is of a day.
+func (f *Failure) details(details jsontext.Value) {
 	if details.Kind() != '[' || !bytes.Contains(details, []byte("google.rpc.")) {
-		return "", 0
+		return
 	}
 	s := newScanner(details, Limits{}, lenient...)
 	defer s.release()
 	_ = s.array(func() error { // has been read before
 		var kind, why, text string
+		daily := false
 		err := s.eachMember(func(name []byte) error {
 			switch string(name) {
 			case "@type":
@@ -182,20 +197,27 @@ func errorDetails(details jsontext.Value) (reason string, delay time.Duration) {
 				return s.word(&why, maxWord)
 			case "retryDelay":
 				return s.word(&text, maxWord)
+			case "violations":
+				v, err := s.raw()
+				daily = bytes.Contains(v, []byte("PerDay"))
+				return err
 			}
 			_, err := s.skip()
 			return err
 		})
-		if strings.HasSuffix(kind, "google.rpc.ErrorInfo") {
-			reason = cmp.Or(reason, why)
-		}
-		seconds, number := strings.CutSuffix(text, "s")
-		if f, ferr := strconv.ParseFloat(seconds, 64); number && ferr == nil && strings.HasSuffix(kind, "google.rpc.RetryInfo") && f > 0 {
-			delay = max(delay, time.Duration(min(f, maxSeconds)*float64(time.Second)))
+		switch {
+		case strings.HasSuffix(kind, "google.rpc.ErrorInfo"):
+			f.Reason = cmp.Or(f.Reason, why)
+		case strings.HasSuffix(kind, "google.rpc.QuotaFailure"):
+			f.Daily = f.Daily || daily
+		case strings.HasSuffix(kind, "google.rpc.RetryInfo"):
+			seconds, number := strings.CutSuffix(text, "s")
+			if n, ferr := strconv.ParseFloat(seconds, 64); number && ferr == nil && n > 0 {
+				f.RetryAfter = max(f.RetryAfter, time.Duration(min(n, maxSeconds)*float64(time.Second)))
+			}
 		}
 		return err
 	})
-	return reason, delay
 }
 
 // maxSeconds is a week: more than anything waits, and far from an overflow.

@@ -26,8 +26,12 @@ type Failure struct {
 	Message string
 	Type    string // "type" of OpenAI's form
 	Param   string // "param" of OpenAI's form
-	// Reason is that of a google.rpc.ErrorInfo, which says more than Google's code and status: API_KEY_INVALID comes under 400.
+	// Reason is that of a google.rpc.ErrorInfo, which says more than Google's code and status: API_KEY_INVALID comes under 400; and
+	// OpenRouter's in error.metadata.
 	Reason string
+	// Daily says that the limit is one of a day, by a google.rpc.QuotaFailure (packages/core/src/utils/googleQuotaErrors.ts of
+	// google-gemini/gemini-cli).
+	Daily bool
 	// Status is the resultStatus of an Antom or Alipay+ result: "F" failed, or [StatusUnknown]. Empty in other shapes.
 	Status string
 	// GatewayCode is the Open Platform v2 code (20000 service unavailable, 40004 business failure, ..) that Code refines
@@ -36,7 +40,9 @@ type Failure struct {
 	// RequestID is by what the upstream's own logs know the call, where the body says so in a place that is known: see [AnswerFields].
 	RequestID string
 	// RetryAfter is how long the failure lasts, where the body says so in such a place, or as Google does, in error.details[] as a
-	// google.rpc.RetryInfo: https://github.com/AtomicBot-ai/atomic-agent/issues/106. A week at most; 0 where it is not said.
+	// google.rpc.RetryInfo: https://github.com/AtomicBot-ai/atomic-agent/issues/106; and as OpenRouter does, in error.metadata, by its
+	// retry_after_seconds or among the headers that it quotes: https://github.com/NousResearch/hermes-agent/issues/102517. A week at
+	// most; 0 where it is not said.
 	RetryAfter time.Duration
 	// ResetAt is when the limit is renewed, where OpenRouter has it: in error.metadata.headers.
 	ResetAt time.Time

@@ -25,6 +25,8 @@ type Usage struct {
 	// that has answered in their place; Served is that one. It is in none of the numbers above.
 	Declined Attempt
 	Served   string
+	// Unbilled says that the provider charges nothing for them: see package anthropic.
+	Unbilled bool
 	// Compacted says that the counts have summaries of the conversation in them, which the provider has made before it answered.
 	Compacted bool
 	// Tier is the service tier by which it was served, and Region where, in the provider's words; empty where it says none.
@@ -68,7 +70,7 @@ func (u Usage) With(later Usage) Usage {
 	}
 	with.Searches, with.Cost, with.KeyCost = max(u.Searches, later.Searches), cmp.Or(later.Cost, u.Cost), cmp.Or(later.KeyCost, u.KeyCost)
 	with.Declined, with.Served = cmp.Or(later.Declined, u.Declined), cmp.Or(later.Served, u.Served)
-	with.Compacted = u.Compacted || later.Compacted
+	with.Compacted, with.Unbilled = u.Compacted || later.Compacted, later.Unbilled
 	with.Tier, with.Region = cmp.Or(later.Tier, u.Tier), cmp.Or(later.Region, u.Region)
 	return with
 }

@@ -47,8 +47,10 @@ type answer struct {
 	id, model  jsontext.Value
 	content    jsontext.Value
 	stopReason string
-	// refusal is why the API refused, in its words; nil where it does not say.
+	// refusal is why the API refused, in its words; nil where it does not say. free says that it bills nothing for that, if there
+	// is no content.
 	refusal jsontext.Value
+	free    bool
 	usage   usage
 
 	text, thinking []byte
@@ -75,7 +77,7 @@ func (a *answer) read(v jsontext.Value) error {
 				a.stopReason = wire.Visible(translate.Unquote(v))
 			}
 		case "stop_details":
-			a.refusal = explanation(v)
+			a.refusal, a.free = explanation(v), freeRefusal(v)
 		case "usage":
 			err = a.usage.read(v)
 		}
@@ -98,10 +100,19 @@ func (a *answer) read(v jsontext.Value) error {
 // readContent reads the content. Proxies of other APIs have been seen to send null or a text for it, and no stop_reason: what has
 // been generated is paid for (https://github.com/SaladDay/cc-switch-cli/issues/323, https://github.com/ankitcharolia/kiro-gateway/issues/74).
 func (a *answer) readContent() error {
+	empty := true
 	if a.content.Kind() == '[' {
-		return translate.Elements(a.content, a.block)
+		err := translate.Elements(a.content, func(i int, v jsontext.Value) error {
+			empty = false
+			return a.block(i, v)
+		})
+		if err != nil {
+			return err
+		}
+	} else {
+		a.text = translate.Characters(a.content)
 	}
-	a.text = translate.Characters(a.content)
+	a.usage.unbilled = a.free && empty && len(a.text) == 0 && a.stopReason == refusal
 	return nil
 }
 
@@ -182,7 +193,7 @@ func explanation(details jsontext.Value) (words jsontext.Value) {
 	_ = translate.Members(details, func(name string, v jsontext.Value) error { // what is repeated says nothing
 		switch name {
 		case "type":
-			refused = translate.Unquote(v) == "refusal"
+			refused = translate.Unquote(v) == refusal
 		case "explanation":
 			words = v
 		}
@@ -192,6 +203,35 @@ func explanation(details jsontext.Value) (words jsontext.Value) {
 		return nil
 	}
 	return words
+}
+
+// refusal is the stop reason of what the API refuses.
+const refusal = "refusal"
+
+// freeRefusal reports whether stop_details are of a refusal for which nothing is billed where it comes before any output: those of
+// a request by these categories and by none (platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, and its release notes
+// of 2 June 2026). Others are billed for what they have read, and new ones are taken for such.
+func freeRefusal(details jsontext.Value) bool {
+	if details.Kind() != '{' {
+		return false
+	}
+	var kind, category string
+	known := true
+	err := translate.Members(details, func(name string, v jsontext.Value) error {
+		switch name {
+		case "type":
+			kind = translate.Unquote(v)
+		case "category":
+			category, known = translate.Unquote(v), v.Kind() == '"' || v.Kind() == 'n'
+		}
+		return nil
+	})
+	switch {
+	case err != nil || kind != refusal || !known:
+		return false
+	default:
+		return category == "" || category == "cyber" || category == "general_harms"
+	}
 }
 
 // appendHead writes an answer of that kind up to its choices.
@@ -288,7 +328,7 @@ func finishReason(stopReason string, calls int) string {
 		return "tool_calls"
 	case "max_tokens", "model_context_window_exceeded", "pause_turn":
 		return "length"
-	case "refusal":
+	case refusal:
 		return "content_filter"
 	}
 	return stopReason

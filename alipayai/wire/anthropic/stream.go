@@ -23,6 +23,7 @@ type decoder struct {
 	usage      usage
 	stopReason string
 	refusal    jsontext.Value // why the API refused
+	free       bool           // it bills nothing for that, if there is no content
 
 	index int    // of the block that is open or was last, -1: none
 	kind  string // of the block that is open, empty if it has no counterpart
@@ -303,13 +304,14 @@ func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 			v, err = word(v)
 			d.state, d.stopReason = concluding, wire.Visible(translate.Unquote(v))
 		case name == "stop_details":
-			d.refusal = explanation(v).Clone()
+			d.refusal, d.free = explanation(v).Clone(), freeRefusal(v)
 		}
 		return err
 	})
 	if err == nil {
 		err = d.usage.read(e.usage)
 	}
+	d.usage.unbilled = d.free && d.index < 0 && d.stopReason == refusal
 	if err != nil {
 		return dst, wire.Chunk{}, asMalformed(err)
 	}

@@ -36,8 +36,10 @@ type usage struct {
 	// tier is the service tier, or "fast" where the answer came with that speed, and region where it was processed
 	// (platform.claude.com/docs/en/build-with-claude/data-residency).
 	tier, region string
-	ok           bool // there was a usage object with plausible numbers
-	implausible  bool // there was one with numbers that cannot be counted; never with ok
+	// unbilled says that the answer is a refusal for which nothing is billed: see freeRefusal.
+	unbilled    bool
+	ok          bool // there was a usage object with plausible numbers
+	implausible bool // there was one with numbers that cannot be counted; never with ok
 }
 
 // read takes over what v says, which is cumulative in a stream: zeros of a later report are no news, as where proxies have input_tokens
@@ -133,7 +135,7 @@ func (u usage) wire() wire.Usage {
 	return wire.Usage{
 		Prompt: prompt, Cached: cached, Written: written, WrittenHour: hour, Searches: u.searches, Tier: u.tier, Region: u.region,
 		Completion: output, Reasoning: min(u.thinking, u.output), Total: prompt + output, Compacted: u.compacted != sampling{}, OK: true,
-		Declined: u.declined, Served: u.served,
+		Declined: u.declined, Served: u.served, Unbilled: u.unbilled && u.output == 0,
 	}
 }
 

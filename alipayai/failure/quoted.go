@@ -1,0 +1,58 @@
+package failure
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// Messages repeat words of the request that they refuse, and a client's own words must choose no class. So of a message that is
+// of who asks what stands in quotes is left out, and one that is of what is asked counts by the sentence that it begins with.
+var (
+	// quotes are texts in quotes. An apostrophe within a word is none.
+	quotes = regexp.MustCompile("`[^`]*`" + `|"[^"]*"|“[^”]*”|(?:^|[\s(\[{:=,])'(?:[^']|[\pL\pN]'[\pL\pN])*'`)
+	// named are the names that gateways and SDKs put before what a server behind them has said: LiteLLM's exceptions, OpenAI's
+	// classes of errors, OpenRouter's and Portkey's words.
+	named = regexp.MustCompile(`^(?:(?:litellm\.)?(?:badrequest|ratelimit|authentication|permissiondenied|notfound|unprocessableentity|` +
+		`internalserver|serviceunavailable|contentpolicyviolation|contextwindowexceeded|api\w*)error:|[a-z_]+exception(?: \w+error)? -|` +
+		`error code: \d{3} -|provider returned error:|(?:openai|anthropic|azure-openai|portkey|deepseek|google|mistral-ai) error:)\s*`)
+	// pythons is the message of an error that is quoted as Python writes it.
+	pythons = regexp.MustCompile(`\{.*?'message': (?:'([^']*)'|"([^"]*)").*\}`)
+)
+
+// unquoted is a message in lower case, without what stands in quotes.
+func unquoted(message string) string {
+	return quotes.ReplaceAllString(strings.ToLower(unwrapped(message)), " ")
+}
+
+// begun is a message in lower case, without the names that gateways have put before it.
+func begun(message string) string {
+	message = strings.ToLower(strings.TrimSpace(unwrapped(message)))
+	for {
+		name := named.FindString(message)
+		if name == "" {
+			return message
+		}
+		message = message[len(name):]
+	}
+}
+
+// unwrapped puts what an error says that a message quotes whole, as gateways do that of the server behind them, in its place.
+func unwrapped(message string) string {
+	from, to := strings.IndexByte(message, '{'), strings.LastIndexByte(message, '}')
+	if from < 0 || from > to {
+		return message
+	}
+	if whole := []byte(message[from : to+1]); json.Valid(whole) {
+		if inner := wire.ParseRefusal(whole); inner.Message != "" {
+			return message[:from] + inner.Message
+		}
+		return message
+	}
+	if said := pythons.FindStringSubmatch(message); said != nil {
+		return message[:from] + said[1] + said[2]
+	}
+	return message
+}
