@@ -148,3 +148,24 @@ func TestTenantTokensOfStreams(t *testing.T) {
 		})
 	}
 }
+
+// Tokens of a model that declined to go on with an answer count with those of the one that has answered: the vendor has read and
+// written them all.
+func TestTenantTokensOfDeclinedAnswers(t *testing.T) {
+	for name, answer := range map[string]func(string, int) turn{"JSON": declines, "stream": declinesInStream} {
+		for output, permitted := range map[int]bool{0: true, 500: false} { // 1,010 tokens, and 1,500 more
+			t.Run(name+", "+strconv.Itoa(output), func(t *testing.T) {
+				s := perform(t, [][]turn{{answer("n", output), answer("n", output)}}, func(g *alipayai.Gateway) {
+					g.Providers[0] = claudeProviderOver(t, g.Providers[0])
+				}, first(anyModel), limitTenants(limiter.TenantLimit{TokensPerMinute: 1200}))
+				body := `{"model":"m","max_tokens":900,"stream":` + strconv.FormatBool(name == "stream") + `,"fallbacks":[{"model":"n"}],"messages":[{"role":"user","content":"hello"}]}`
+				if got := s.callAt(t.Context(), "/v1/messages", body); got.status != http.StatusOK {
+					t.Fatalf("%d %s", got.status, got.body)
+				}
+				if got := s.callAt(t.Context(), "/v1/messages", body); (got.status == http.StatusOK) != permitted {
+					t.Errorf("the next call: %d %s", got.status, got.body)
+				}
+			})
+		}
+	}
+}

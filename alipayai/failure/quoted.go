@@ -41,18 +41,20 @@ func begun(message string) string {
 
 // unwrapped puts what an error says that a message quotes whole, as gateways do that of the server behind them, in its place.
 func unwrapped(message string) string {
-	from, to := strings.IndexByte(message, '{'), strings.LastIndexByte(message, '}')
-	if from < 0 || from > to {
+	from := strings.IndexByte(message, '{')
+	if from < 0 {
 		return message
 	}
-	if whole := []byte(message[from : to+1]); json.Valid(whole) {
+	name := strings.TrimSuffix(strings.TrimSuffix(message[:from], "b'"), `b"`) // Python's bytes
+	var whole json.RawMessage
+	if json.NewDecoder(strings.NewReader(message[from:])).Decode(&whole) == nil {
 		if inner := wire.ParseRefusal(whole); inner.Message != "" {
-			return message[:from] + inner.Message
+			return name + inner.Message
 		}
 		return message
 	}
 	if said := pythons.FindStringSubmatch(message); said != nil {
-		return message[:from] + said[1] + said[2]
+		return name + said[1] + said[2]
 	}
 	return message
 }
