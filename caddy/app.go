@@ -198,6 +198,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.store, err = a.openStore(); err != nil {
 		return err
 	}
+	a.opens = append(a.opens, a.store.connect) // before all that uses it
 	a.jobs.add("store", func(ctx context.Context) { a.store.inspect(ctx, a.logger) })
 	a.openBreakers()
 	a.openHolds()

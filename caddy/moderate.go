@@ -102,6 +102,7 @@ type moderatedRequest struct {
 // ServeHTTP passes on what may be sent, and writes the refusal of what may not.
 func (h *Moderate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	defer h.app.calls.endOf(h.app.calls.serve(r))
+	h.app.store.await(r.Context())
 	if asksForTunnel(r) {
 		(&moderatedRequest{h: h, r: r}).refuse(w, alipayai.TunnelBlocked(h.moderator.policy.Name))
 		return nil

@@ -315,6 +315,7 @@ var priorities = map[string]limiter.Priority{"high": limiter.High, "normal": lim
 // ServeHTTP serves the call; it writes every error itself, in OpenAI's form.
 func (h *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	defer h.calls.endOf(h.calls.serve(r))
+	h.app.store.await(r.Context())
 	if answerPage(h.cors, w, r) {
 		return nil
 	}

@@ -173,6 +173,49 @@ type openedStore struct {
 	once     sync.Once
 	identity string
 	err      error
+
+	begin sync.Once
+	begun chan struct{} // closed when a store with connections has been connected, or could not be
+}
+
+// connecting is a store that makes its connections before it is used. ctx bounds that.
+type connecting interface{ connect(ctx context.Context) }
+
+// connectTime is how long a configuration that starts waits for its store: a connection takes several round trips, with TLS
+// more, and a use of the store has no time for that.
+const connectTime = 500 * time.Millisecond
+
+// connect is for the start of a configuration; a second time changes nothing.
+func (s *openedStore) connect() {
+	s.begin.Do(func() {
+		if s.begun == nil {
+			return
+		}
+		defer close(s.begun)
+		ctx, cancel := context.WithTimeout(context.Background(), connectTime)
+		defer cancel()
+		s.store.(connecting).connect(ctx)
+	})
+}
+
+// await returns when the store is connected, or cannot be at present. Caddy starts its apps in any order, so that calls may come
+// before that.
+func (s *openedStore) await(ctx context.Context) {
+	if s == nil || s.begun == nil {
+		return
+	}
+	select {
+	case <-s.begun:
+		return
+	default:
+	}
+	late := time.NewTimer(2 * connectTime)
+	defer late.Stop()
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+	case <-late.C:
+	}
 }
 
 // acquireStore gives the store of that identity, opened where it is new, for as
@@ -182,6 +225,9 @@ func (a *App) acquireStore(identity string, open func() (store, error)) (*opened
 	shared.once.Do(func() {
 		shared.identity = identity
 		shared.store, shared.err = open()
+		if _, connects := shared.store.(connecting); connects {
+			shared.begun = make(chan struct{})
+		}
 	})
 	return shared, shared.err
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/heldport"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
+	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // certified makes files of an authority, and of certificates and keys that it has issued.
@@ -164,5 +166,50 @@ func TestChangedFilesOfTLSAreAnotherStore(t *testing.T) {
 	t.Setenv("TEST_REDIS_ADDRESS", "127.0.0.1:2")
 	if renewed == first || identity() == renewed {
 		t.Error("another certificate or address is the same store")
+	}
+}
+
+// TestFirstCallsFindConnections has a Redis whose connections take longer to make than a use of it may: calls that come before
+// the configuration has started wait for them, and where there are none no longer than for that.
+func TestFirstCallsFindConnections(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault redistest.Fault
+		most  time.Duration
+	}{
+		"far":                      {redistest.Fault{}, connectTime},
+		"refuses":                  {redistest.Fault{Refuses: true}, connectTime},
+		"connections are not made": {redistest.Fault{Hangs: true}, 2 * connectTime},
+		"black hole":               {redistest.Fault{Swallows: true}, 2 * connectTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			network := redistest.NewNetwork(t)
+			testwait.Bubble(t, func(t *testing.T) {
+				network.OneWay = 12 * time.Millisecond
+				network.Break(tt.fault)
+				client := must(limiter.NewRedisClient(limiter.RedisOptions{Addresses: []string{redistest.Anywhere}}))
+				network.Connect(client)
+				defer time.Sleep(time.Minute) // what runs ends
+				defer client.Close()
+				s := &openedStore{store: &redisStore{client: client}, begun: make(chan struct{})}
+				began := time.Now()
+				var calls sync.WaitGroup
+				for range firstConnections {
+					calls.Go(func() {
+						s.await(t.Context())
+						if waited := time.Since(began); waited > tt.most {
+							t.Errorf("a call has waited for %v", waited)
+						}
+						ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+						defer cancel()
+						if err := client.Time(ctx).Err(); (err != nil) != (tt.fault != redistest.Fault{}) {
+							t.Errorf("its use of Redis: %v", err)
+						}
+					})
+				}
+				time.Sleep(time.Millisecond)
+				s.connect()
+				calls.Wait()
+			})
+		})
 	}
 }

@@ -120,6 +120,35 @@ func (s *redisStore) record(_ certmagic.Storage, kind, name string) record.Store
 // consents implements store.
 func (s *redisStore) consents(certmagic.Storage) consent.Store { return consent.NewRedis(s.client) }
 
+// firstConnections are how many calls find a connection when they begin at once.
+const firstConnections = 8
+
+// connect implements connecting. Why Redis is not reached is said by those who use it.
+func (s *redisStore) connect(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for range firstConnections {
+		all.Go(func() {
+			for range 3 { // the first may find out no more than that a cluster's nodes are not known
+				if err := s.each(ctx, func(ctx context.Context, server *redis.Client) error { return server.Time(ctx).Err() }); err == nil || ctx.Err() != nil {
+					return
+				}
+			}
+		})
+	}
+}
+
+// each asks the server, or each master of a cluster.
+func (s *redisStore) each(ctx context.Context, ask func(context.Context, *redis.Client) error) error {
+	switch c := s.client.(type) {
+	case *redis.ClusterClient:
+		return c.ForEachMaster(ctx, ask)
+	case *redis.Client:
+		return ask(ctx, c)
+	}
+	return nil
+}
+
 // evictionTimeout bounds the question what Redis does when its memory is full, and
 // evictionPause is between two of them where it is away or slow.
 const evictionTimeout, evictionPause = 5 * time.Second, 500 * time.Millisecond
@@ -174,13 +203,7 @@ func (s *redisStore) warnOfEviction(ctx context.Context, logger *zap.Logger) err
 		}
 		return nil
 	}
-	var err error
-	switch c := s.client.(type) {
-	case *redis.ClusterClient:
-		err = c.ForEachMaster(ctx, ask)
-	case *redis.Client:
-		err = ask(ctx, c)
-	}
+	err := s.each(ctx, ask)
 	if err != nil {
 		logger.Debug("Redis does not say what it does when its memory is full", zap.Error(err))
 	}
@@ -341,5 +364,6 @@ func (l *lazyWindow) Start() { _, _ = l.get() }
 var (
 	_ store        = (*redisStore)(nil)
 	_ io.Closer    = (*redisStore)(nil)
+	_ connecting   = (*redisStore)(nil)
 	_ sharedWindow = (*lazyWindow)(nil)
 )
