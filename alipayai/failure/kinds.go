@@ -54,14 +54,17 @@ const codeInvalidPrompt = "invalid_prompt"
 // has them as they were recorded, with the sources.
 var kinds = map[string]kind{
 	// Anthropic. "overloaded_error" and the like are what others copy.
-	"overloaded_error":      {class: Retry},
-	"api_error":             {class: Retry, vague: true},
-	"timeout_error":         tooLate,
-	"rate_limit_error":      throttled,
-	"billing_error":         exhausted,
-	"authentication_error":  badKey,
-	"not_found_error":       notFound,
-	"invalid_request_error": badRequest,
+	"overloaded_error": {class: Retry},
+	"api_error":        {class: Retry, vague: true},
+	"timeout_error":    tooLate,
+	"rate_limit_error": throttled,
+	"billing_error":    exhausted,
+	// The cap of the tier for a month, as error.details.error_code beside rate_limit_error:
+	// https://www.developersdigest.tech/errors/api/anthropic-api/429-enforced-spend-limit-reached.
+	"enforced_spend_limit_reached": exhausted,
+	"authentication_error":         badKey,
+	"not_found_error":              notFound,
+	"invalid_request_error":        badRequest,
 
 	// OpenAI and Azure.
 	"content_filter":             censored,
@@ -309,8 +312,9 @@ var kinds = map[string]kind{
 	"SPEND_LIMIT_EXCEEDED":     exhausted,
 	"terminal_quota_exhausted": exhausted,
 
-	// SiliconFlow: https://docs.siliconflow.cn/cn/faqs/error-code.
+	// SiliconFlow: https://docs.siliconflow.cn/cn/faqs/error-code, https://github.com/CherryHQ/cherry-studio/issues/4541.
 	"30001": exhausted,
+	"50508": unavailable,
 }
 
 // kindOf looks a word up. Qwen refines its own after a dot: Throttling.X is a

@@ -71,7 +71,7 @@ var sentences = []struct {
 	{regexp.MustCompile(`^api key not valid\. please pass a valid api key`), RefreshToken},
 	{regexp.MustCompile(`^api key expired\. please renew the api key`), RefreshToken},
 	// Azure's filter, whose code gateways leave out, and OpenAI's policy.
-	{regexp.MustCompile(`^the response was filtered due to the prompt triggering (?:azure openai|microsoft)`), Blocked},
+	{regexp.MustCompile(`^the response was filtered due to the prompt triggering (?:azure openai|microsoft|content management)`), Blocked},
 	{regexp.MustCompile(`^invalid prompt: your prompt was flagged\b`), Blocked},
 	{regexp.MustCompile(`^the request was rejected because it was considered high risk`), Blocked}, // Moonshot
 	// xAI's, in a stream: https://github.com/NousResearch/hermes-agent/pull/28111.
@@ -91,6 +91,8 @@ var phrases = map[string]Class{
 	// OpenRouter's, under 403.
 	"key limit exceeded":                             AccountExhausted,
 	"requires moderation and your input was flagged": Blocked,
+	// And of the account's guardrails: https://www.developersdigest.tech/errors/api/openrouter/403-permission-denied.
+	"request blocked: prompt injection": Blocked,
 	// xAI's, under 403 and 429 with a code of many words: https://github.com/openclaw/openclaw/pull/117341,
 	// https://github.com/continuedev/continue/issues/12670, https://github.com/Wei-Shaw/sub2api/issues/4069.
 	"run out of credits":          AccountExhausted,

@@ -36,6 +36,7 @@ var longWords = []string{
 	"contextwindowexceedederror",         // LiteLLM's name for any vendor's
 	"must be less than max_seq_len",      // SiliconFlow: https://github.com/chatboxai/chatbox/issues/2060
 	"prompt tokens too long",             // Baidu: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w
+	"tokens in the prompt cannot exceed", // Cohere: https://docs.cohere.com/errors-reference
 	"input token length too long",        // Moonshot: https://platform.kimi.ai/docs/api/errors
 }
 

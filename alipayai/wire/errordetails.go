@@ -37,10 +37,13 @@ func quotedHeaders(headers jsontext.Value) (reset time.Time, wait time.Duration)
 	return reset, wait
 }
 
-// details reads, among those of Google's errors, reason of a google.rpc.ErrorInfo, retryDelay of a google.rpc.RetryInfo, a protobuf
+// details reads error_code of Anthropic's, which are an object, and, among those of Google's errors, reason of a google.rpc.ErrorInfo, retryDelay of a google.rpc.RetryInfo, a protobuf
 // Duration in JSON: decimal seconds with an s behind them (https://protobuf.dev/programming-guides/json), and whether a
 // google.rpc.QuotaFailure is of a day.
 func (f *Failure) details(details jsontext.Value) {
+	if details.Kind() == '{' {
+		f.Reason = cmp.Or(f.Reason, codeIn(details, "error_code"))
+	}
 	if details.Kind() != '[' || !bytes.Contains(details, []byte("google.rpc.")) {
 		return
 	}
@@ -82,3 +85,12 @@ func (f *Failure) details(details jsontext.Value) {
 
 // maxSeconds is a week: more than anything waits, and far from an overflow.
 const maxSeconds = 7 * 24 * 60 * 60
+
+// codeIn is the code that a member of an object has; empty where there is none.
+func codeIn(v jsontext.Value, member string) string {
+	found, err := find(v, []Path{{member}})
+	if err != nil {
+		return ""
+	}
+	return code(found[0])
+}

@@ -27,7 +27,7 @@ type Failure struct {
 	Type    string // "type" of OpenAI's form
 	Param   string // "param" of OpenAI's form
 	// Reason is that of a google.rpc.ErrorInfo, which says more than Google's code and status: API_KEY_INVALID comes under 400; and
-	// OpenRouter's in error.metadata.
+	// OpenRouter's in error.metadata, and Anthropic's error.details.error_code.
 	Reason string
 	// Daily says that the limit is one of a day, by a google.rpc.QuotaFailure (packages/core/src/utils/googleQuotaErrors.ts of
 	// google-gemini/gemini-cli).
