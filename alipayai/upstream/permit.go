@@ -3,12 +3,14 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -36,6 +38,50 @@ func (d *permit) clear() {
 	d.connected.Store(false)
 	d.reused.Store(0)
 	d.answering.Store(false)
+}
+
+// reserve waits for a permit.
+func (x *Exchange) reserve(r *Request) *failure.Failure {
+	p := x.provider
+	began := x.now()
+	err := x.permit.reserve(&x.ctx, p, r)
+	if err == nil && !r.cleared() {
+		// The slot is for others to use; this request waits in the queue once more when it may leave.
+		x.permit.cancel()
+		select {
+		case <-r.Cleared:
+			err = x.permit.reserve(&x.ctx, p, r)
+		case <-x.ctx.Done():
+			err = x.ctx.Err()
+		}
+	}
+	if err == nil {
+		if p.Cap != nil {
+			r.Caller.Permitted(p, x.now().Sub(r.Equals.since(began)))
+		}
+		return nil
+	}
+	if errors.Is(err, errMoved) {
+		return failure.Unavailable(failure.CodeRateLimit, "an equal provider has a permit first") // which nothing hears of
+	}
+	f := p.Cap.Rejected(err, x.now())
+	if x.ctx.Err() != nil { // the client left, or a deadline has passed
+		f = failure.OfTransport(x.client, &x.ctx, err, false)
+	}
+	r.Caller.Rejected(p, f.Code)
+	return f
+}
+
+func (r *Request) cleared() bool {
+	if r.Cleared == nil {
+		return true
+	}
+	select {
+	case <-r.Cleared:
+		return true
+	default:
+		return false
+	}
 }
 
 // reserve waits for a slot in p's window, which must be possible before r's latest moment.

@@ -34,6 +34,29 @@ func Spread(pause, spare time.Duration) time.Duration {
 	return pause + rand.N(min(spare, HoldSpread))
 }
 
+// admit waits for what an attempt needs before anything is sent: a provider that
+// can be used now and, where it takes one, a live access token.
+func (x *Exchange) admit(r *Request) *failure.Failure {
+	p := x.provider
+	if p.Unavailable != nil {
+		if err := p.Unavailable(x.now()); err != nil {
+			return failure.Misconfigured(failure.CodeProviderUnavailable, "provider "+p.Name+" is unavailable: "+err.Error(), err)
+		}
+	}
+	if f := x.awaitHold(r); f != nil {
+		return f
+	}
+	if r.User != "" && p.Users != nil {
+		if f := x.takeUserToken(r); f != nil || p.UserHeader == "" {
+			return f
+		}
+	}
+	if p.Tokens == nil {
+		return nil
+	}
+	return x.takeToken(r)
+}
+
 // awaitHold waits until the provider may be asked again, if that is worth it: not
 // where another one can be asked at once.
 func (x *Exchange) awaitHold(r *Request) *failure.Failure {
