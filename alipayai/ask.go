@@ -40,7 +40,7 @@ func (c *call) ask(p *upstream.Provider, alternatives bool) (*Answer, *failure.F
 		}
 		a, f := c.paidAttempt(p, body, chosen)
 		if c.equals != nil && c.equals.Next != nil && c.equals.Next != p {
-			return nil, f // nothing was sent: see move
+			return nil, f // nothing was sent: see moved
 		}
 		if q.attempts == 1 && c.outcome.Attempts > unsent {
 			p.Budget.Deposit() // a call that was turned away here pays for nothing

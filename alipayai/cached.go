@@ -24,7 +24,16 @@ type AnswerCache struct {
 	Remote bool
 }
 
-func (a *AnswerCache) first() bool { return a != nil && a.First }
+// standsIn reports whether a kept answer is looked for: after the first group of equal providers, or after the last provider.
+func (a *AnswerCache) standsIn(afterFirst, afterLast bool) bool {
+	if a == nil {
+		return false
+	}
+	if a.First {
+		return afterFirst
+	}
+	return afterLast
+}
 
 // caches reports whether the call's answer may be given again.
 func (c *call) caches() bool {

@@ -330,19 +330,3 @@ func (b *Balance) sticky(c *call) []byte {
 	}
 	return c.conversation(b.Header)
 }
-
-// move puts the provider that has a permit for c first, and reports whether there is one. p,
-// which c waited for, comes after it, as one that has not been asked.
-func (c *call) move(p *upstream.Provider, rest []*upstream.Provider) bool {
-	if c.equals == nil {
-		return false
-	}
-	next := c.equals.Next
-	if next == nil || next == p {
-		c.equals.Release() // p did not come to use it
-		c.equals = c.equals.Anew()
-		return false
-	}
-	putFirst(next, rest)
-	return true
-}

@@ -1,7 +1,6 @@
 package alipayai
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -16,8 +15,9 @@ import (
 	"github.com/caddy-alipayai/gateway/failover/balance"
 )
 
-// failedProvider is why one of the providers, in their order, brought no answer.
+// failedProvider is one that was asked and brought no answer, and why.
 type failedProvider struct {
+	*upstream.Provider
 	attempts int
 	f        *failure.Failure
 }
@@ -25,48 +25,76 @@ type failedProvider struct {
 // walk asks the providers in order until one answers, and falls back on the
 // tenant's last good answer to the same request when none does.
 func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) {
-	end, first := 0, 0 // of the equals that are asked, and of those asked first
-	for i := 0; i < len(providers); i++ {
-		if i == end {
-			end += c.g.Balance.arrange(c, providers[i:])
-			first = cmp.Or(first, end)
+	// Not asked yet are some that are equal, and those after them.
+	var equals []*upstream.Provider
+	after, groups := providers, 0
+	for len(equals)+len(after) > 0 {
+		if len(equals) == 0 {
+			n := c.g.Balance.arrange(c, after)
+			equals, after = after[:n], after[n:]
+			groups++
 		}
-		p, before := providers[i], c.outcome.Attempts
-		a, f := c.tryEqual(p, providers[i+1:end], i < len(providers)-1 && c.class() != ClassMoney)
-		if c.at != p { // its pack had a permit there first
-			p = c.at
-			putFirst(p, providers[i:end])
-		}
-		if f != nil && c.move(p, providers[i:end]) {
-			i--
-			continue
-		}
-		c.trial.tried(p, f)
+		before := c.outcome.Attempts
+		a, f, others := c.askOne(equals, len(equals)+len(after) > 1 && c.class() != ClassMoney)
 		if f == nil {
 			return a, nil
 		}
 		if c.class() == ClassMoney || !f.FallsOver() {
 			return nil, f
 		}
-		c.failedProviders = append(c.failedProviders, failedProvider{c.outcome.Attempts - before, f})
-		last := i == len(providers)-1 || c.g.Now().After(c.latest())
-		if last {
-			c.outcome.Exhausted = slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool {
-				return !r.f.UnsupportedHere && r.f.Class != failure.Throttle
-			})
+		equals = others
+		c.failedProviders = append(c.failedProviders, failedProvider{c.at, c.outcome.Attempts - before, f})
+		last := len(equals)+len(after) == 0 || c.g.Now().After(c.latest())
+		c.outcome.Exhausted = last && slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool {
+			return !r.f.UnsupportedHere && r.f.Class != failure.Throttle
+		})
+		if c.g.Answers.standsIn(groups == 1 && len(equals) == 0, last) {
+			a = c.cachedAnswer()
 		}
-		if c.g.Answers.first() && i == first-1 || !c.g.Answers.first() && last {
-			if a := c.cachedAnswer(); a != nil {
-				c.g.Observer.FellOver(p.Name, f.Reason())
-				return a, nil
-			}
+		if a != nil || !last {
+			c.g.Observer.FellOver(c.at.Name, f.Reason())
+		}
+		if a != nil {
+			return a, nil
 		}
 		if last {
 			break
 		}
-		c.g.Observer.FellOver(p.Name, f.Reason())
 	}
-	return nil, c.exhausted(providers)
+	return nil, c.exhausted(slices.Concat(equals, after))
+}
+
+// askOne asks the first of equals or, where it waits for a permit, whichever of them has one first. It gives the others as
+// they come next.
+func (c *call) askOne(equals []*upstream.Provider, alternatives bool) (_ *Answer, _ *failure.Failure, others []*upstream.Provider) {
+	for {
+		p := equals[0]
+		a, f := c.tryEqual(p, equals[1:], alternatives)
+		if c.at != p { // its pack had a permit there first
+			putFirst(c.at, equals)
+		}
+		if f != nil {
+			if next := c.moved(p); next != nil {
+				putFirst(next, equals) // p comes after it, as one that has not been asked
+				continue
+			}
+		}
+		c.trial.tried(p, f)
+		return a, f, equals[1:]
+	}
+}
+
+// moved gives the equal provider that has a permit for the call in the place of p, to which nothing was sent then; nil for none.
+func (c *call) moved(p *upstream.Provider) *upstream.Provider {
+	if c.equals == nil {
+		return nil
+	}
+	if next := c.equals.Next; next != nil && next != p {
+		return next
+	}
+	c.equals.Release() // p did not come to use it
+	c.equals = c.equals.Anew()
+	return nil
 }
 
 // putFirst puts p, which is one of rest, before the others.
@@ -173,32 +201,34 @@ func (c *call) reasons() string {
 	return strings.Join(reasons, ", ")
 }
 
-// exhausted makes the failure of a call that none of the providers has answered.
+// exhausted makes the failure of a call that none of the providers has answered, and for which there was no time to ask some.
 // That of one provider alone speaks for itself.
-func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
-	first, last := c.failedProviders[0], c.failedProviders[len(c.failedProviders)-1]
-	if !slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool { return !r.f.UnsupportedHere }) {
+func (c *call) exhausted(unasked []*upstream.Provider) *failure.Failure {
+	failed := c.failedProviders
+	first, last := failed[0], failed[len(failed)-1]
+	if !slices.ContainsFunc(failed, func(r failedProvider) bool { return !r.f.UnsupportedHere }) {
 		return first.f // no provider can do what the request asks for
 	}
-	if !slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool { return !r.f.UnsupportedHere && !r.f.OverBudget() }) {
-		first.f = c.failedProviders[slices.IndexFunc(c.failedProviders, func(r failedProvider) bool { return r.f.OverBudget() })].f
-		return first.f // another could be asked, but none for less
+	if !slices.ContainsFunc(failed, func(r failedProvider) bool { return !r.f.UnsupportedHere && !r.f.OverBudget() }) {
+		// Another could be asked, but none for less.
+		return failed[slices.IndexFunc(failed, func(r failedProvider) bool { return r.f.OverBudget() })].f
 	}
-	if len(providers) == 1 && !c.keptOut {
+	if len(failed)+len(unasked) == 1 && !c.keptOut {
 		first.f.NoRetry = first.f.NoRetry || first.f.Final || first.attempts >= maxAttempts
 		return first.f
 	}
-	if i := slices.IndexFunc(c.failedProviders, func(r failedProvider) bool { return r.f.LacksEndpoint() }); i >= 0 && c.Endpoint.Counts() {
-		return c.failedProviders[i].f // what the others could not count can be estimated, as if that one were alone
+	if i := slices.IndexFunc(failed, func(r failedProvider) bool { return r.f.LacksEndpoint() }); i >= 0 && c.Endpoint.Counts() {
+		return failed[i].f // what the others could not count can be estimated, as if that one were alone
 	}
-	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "")
+	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "no provider answered: "+c.tried(unasked))
 	switch {
 	case c.keptOut:
 		f.Code = failure.CodeResidencyUnavailable
+		f.Message = "no provider in a region where your data may be (" + c.regions.String() + ") answered: " + c.tried(unasked)
 	case last.f.Status == http.StatusGatewayTimeout:
 		f.Status = http.StatusGatewayTimeout
 	}
-	for _, r := range c.failedProviders {
+	for _, r := range failed {
 		f.NoRetry = f.NoRetry || r.f.NoRetry || r.attempts >= maxAttempts
 		f.Sent = f.Sent || r.f.Sent
 		if r.f.RetryAfter > 0 && (f.RetryAfter == 0 || r.f.RetryAfter < f.RetryAfter) {
@@ -206,33 +236,24 @@ func (c *call) exhausted(providers []*upstream.Provider) *failure.Failure {
 		}
 	}
 	f.RetryAfter = max(f.RetryAfter, time.Second)
-	f.Message = "no provider answered: " + c.tried(providers)
-	if c.keptOut {
-		f.Message = "no provider in a region where your data may be (" + c.regions.String() + ") answered: " + c.tried(providers)
-	}
 	return f
 }
 
 // tried says who was asked and what came of it, and who was not.
-func (c *call) tried(providers []*upstream.Provider) string {
-	var what strings.Builder
-	for i, p := range providers {
-		if i > 0 {
-			what.WriteString("; ")
-		}
-		what.WriteString(p.Name + ": ")
-		if i >= len(c.failedProviders) {
-			what.WriteString("not asked, since no time was left")
-			continue
-		}
-		r := c.failedProviders[i]
-		what.WriteString(r.f.Reason())
+func (c *call) tried(unasked []*upstream.Provider) string {
+	var what []string
+	for _, r := range c.failedProviders {
+		one := r.Name + ": " + r.f.Reason()
 		if r.f.FromUpstream && r.f.Code != "" {
-			what.WriteString(" (" + r.f.Code + ")")
+			one += " (" + r.f.Code + ")"
 		}
 		if r.attempts > 1 {
-			what.WriteString(" after " + strconv.Itoa(r.attempts) + " attempts")
+			one += " after " + strconv.Itoa(r.attempts) + " attempts"
 		}
+		what = append(what, one)
 	}
-	return what.String()
+	for _, p := range unasked {
+		what = append(what, p.Name+": not asked, since no time was left")
+	}
+	return strings.Join(what, "; ")
 }
