@@ -204,9 +204,10 @@ func (g *Gateway) Do(ctx context.Context, in *Call) (*Answer, error) {
 			c.settle()
 		}
 	}()
-	a, f := c.moderated(c.serve)
-	if f == nil && a.replayed != nil {
-		f = c.guardWhole(a, nil)
+	watch := c.watchVerdict()
+	a, f := c.serve()
+	if f = watch.end(c, f); f == nil && a.replayed != nil {
+		f = c.guardWhole(a, nil) // the rules may not have been there when it was generated
 	}
 	if f != nil {
 		return nil, c.refused(f)
@@ -268,7 +269,7 @@ func IsVisible(value string) bool {
 	return len(value) <= maxVisible
 }
 
-// serve gives the call's answer.
+// serve gives the call's answer, step by step: each is in the file that doc.go names beside it.
 func (c *call) serve() (*Answer, *failure.Failure) {
 	admitted, f := c.g.TenantLimits.allow(c.Tenant, c.Endpoint, c.Began)
 	if f != nil {
@@ -289,7 +290,10 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 	}
 	c.preferred = providers[0]
 	c.g.Shadow.sample(c)
-	return c.withClaim(func() (*Answer, *failure.Failure) { return c.walk(providers) })
+	if given, f := c.claimKey(); given != nil || f != nil {
+		return given, f
+	}
+	return c.walk(providers)
 }
 
 // deadline is when the call must have its answer.

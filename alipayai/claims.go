@@ -42,14 +42,14 @@ func (c *call) newIdempotencyID() string {
 	if c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
 		return c.outcome.RequestID
 	}
-	id := c.claimKey()
+	id := c.keyOfClaim()
 	var digits [32]byte
 	hex.Encode(digits[:], id[:len(digits)/2])
 	return string(digits[:])
 }
 
-// claimKey names what the call's Idempotency-Key is for.
-func (c *call) claimKey() replay.Key {
+// keyOfClaim names what the call's Idempotency-Key is for.
+func (c *call) keyOfClaim() replay.Key {
 	if c.user != "" {
 		return replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey, c.user)
 	}
@@ -89,27 +89,27 @@ func (c *call) bodyHash() [sha256.Size]byte {
 	return c.hash
 }
 
-// withClaim serves the call unless its Idempotency-Key says that it is, or was,
-// served already.
-func (c *call) withClaim(serve func() (*Answer, *failure.Failure)) (*Answer, *failure.Failure) {
+// claimKey claims the call's Idempotency-Key, if it has one: then it happens here, or it was served already, and that answer
+// is given.
+func (c *call) claimKey() (given *Answer, f *failure.Failure) {
 	if c.g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
-		return serve()
+		return nil, nil
 	}
 	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
 	if c.Request.Stream {
 		lease += ClientTimeout // until its first content is sent
 	}
-	held, given, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant, c.claimKey(), c.bodyHash(), lease)
+	held, before, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant, c.keyOfClaim(), c.bodyHash(), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}
-	if given != nil {
-		s := &replayed{Answer: *given, from: StoredClaim}
+	if before != nil {
+		s := &replayed{Answer: *before, from: StoredClaim}
 		return s.answer(), nil
 	}
 	c.claimRoom = claim{Claim: held, until: c.g.Now().Add(lease)}
 	c.claim = &c.claimRoom
-	return serve()
+	return nil, nil
 }
 
 // claimFailure makes the failure of a call whose key cannot be claimed.

@@ -109,34 +109,47 @@ func (o *OutputGuard) refuse(c *call, provider, policy string) *failure.Failure 
 	return outputBlocked(policy)
 }
 
-// moderated gives what serve does, unless the verdict on the call forbids it: then whatever it waits for ends at once.
-func (c *call) moderated(serve func() (*Answer, *failure.Failure)) (*Answer, *failure.Failure) {
+// verdictWatch ends whatever a call waits for as soon as its verdict forbids it. That of a call without one does nothing.
+type verdictWatch struct {
+	client context.Context
+	ended  chan struct{}
+}
+
+// watchVerdict begins to watch. Until the watch ends, the call's context is one that ends with a verdict against it.
+func (c *call) watchVerdict() (w verdictWatch) {
 	if c.Verdict == nil {
-		return serve()
+		return w
 	}
-	client, served := c.ctx, make(chan struct{})
-	var cancel context.CancelFunc
-	c.ctx, cancel = context.WithCancel(client)
-	go func() {
+	w = verdictWatch{c.ctx, make(chan struct{})}
+	ctx, cancel := context.WithCancel(c.ctx)
+	c.ctx = ctx
+	go func(v *Verdict) {
 		select {
-		case <-c.Verdict.done:
-			if c.Verdict.failed != nil {
+		case <-v.done:
+			if v.failed != nil {
 				cancel()
 			}
-		case <-served:
+		case <-w.ended:
 		}
-	}()
-	a, f := serve()
-	close(served)
-	c.ctx = client
-	if f != nil {
-		if c.Verdict.known() && c.Verdict.failed != nil {
-			return nil, c.Verdict.failed
-		}
-		return nil, f
+	}(c.Verdict)
+	return w
+}
+
+// end ends the watch of c, which has an answer or failed by f, and gives what it fails by: by its verdict where that
+// forbids it. A provider's answer has waited for the verdict; one that was given before has not, and waits here.
+func (w verdictWatch) end(c *call, f *failure.Failure) *failure.Failure {
+	if c.Verdict == nil {
+		return f
 	}
-	// One of a provider's has waited for the verdict; one that was given before has not.
-	return a, c.Verdict.Await(client)
+	close(w.ended)
+	c.ctx = w.client
+	switch {
+	case f == nil:
+		return c.Verdict.Await(c.ctx)
+	case c.Verdict.known() && c.Verdict.failed != nil:
+		return c.Verdict.failed
+	}
+	return f
 }
 
 func (v *Verdict) known() bool {
