@@ -183,10 +183,10 @@ func (a *Answer) length() string {
 // of one together. What was seen before costs a look into a map.
 func (a *Answer) hide(h http.Header) {
 	c := a.call
-	passed := c.filter.Passed(a.Served.Model) && c.filter.Passed(a.Served.Unsupported)
+	passed := c.secrets.pass(a.Served.Model, a.Served.Unsupported)
 	for _, name := range forwardedToClient {
 		for _, value := range h[name] {
-			passed = passed && c.filter.Passed(value)
+			passed = passed && c.secrets.pass(value)
 		}
 	}
 	if passed {
@@ -198,19 +198,19 @@ func (a *Answer) hide(h http.Header) {
 			texts = append(texts, &h[name][i])
 		}
 	}
-	c.mask().Texts(texts...)
+	c.secrets.mask().Texts(texts...)
 }
 
 // DescribeEnd sets the trailer fields of a stream that has come to its end: what the call
 // has cost. Clients that know no trailers pass over them (RFC 9110, section 6.5).
 func (a *Answer) DescribeEnd(h http.Header) {
-	if cost := a.call.cost(); cost != "" {
+	if cost := a.call.account.cost(); cost != "" {
 		h[http.TrailerPrefix+headerCost] = []string{cost}
 	}
 }
 
 // Cost is what the call has cost, as "0.03 CNY", when the answer is closed; empty where that is not known.
-func (a *Answer) Cost() string { return a.call.cost() }
+func (a *Answer) Cost() string { return a.call.account.cost() }
 
 // Body is the whole answer, valid until Close; nil for a stream.
 func (a *Answer) Body() []byte {
@@ -252,7 +252,7 @@ func (a *Answer) Next() ([]byte, error) {
 	if a.stream == nil {
 		return nil, io.EOF
 	}
-	return a.call.next(a.stream)
+	return a.stream.next()
 }
 
 // Ended reports whether what Next gave last is all that is left of a stream, and its end
@@ -265,14 +265,14 @@ func (a *Answer) Ended() bool {
 // ClosesSlowly reports whether Close exchanges something with a shared store, which a client
 // that has its answer need not wait for, or passes on a copy of the call, which comes after it.
 func (a *Answer) ClosesSlowly() bool {
-	return a.call.g.Answers != nil && a.call.g.Answers.Remote && a.call.recording != nil || a.call.isCopied()
+	return a.call.g.Answers != nil && a.call.g.Answers.Remote && a.call.recording.on || a.call.g.Shadow.copies(a.call)
 }
 
 // ClosesSlowly is [Answer.ClosesSlowly] for a call that brought none.
-func (e *Error) ClosesSlowly() bool { return e.call.isCopied() }
+func (e *Error) ClosesSlowly() bool { return e.call.g.Shadow.copies(e.call) }
 
 // Close says that the client has been told.
-func (e *Error) Close() { e.call.copyToShadow() }
+func (e *Error) Close() { e.call.g.Shadow.pass(e.call) }
 
 // Close ends the call and settles it. delivered says that the client has all of
 // the answer; a call that brought one and did not deliver it counts as left by
@@ -282,17 +282,17 @@ func (a *Answer) Close(delivered bool) {
 	broken := a.failed != nil
 	if a.stream != nil {
 		broken = broken || a.stream.broken != nil
-		c.closeStream(a.stream, delivered)
+		a.stream.settle(delivered)
 	}
 	c.cacheAnswer() // whether this client has it or not
 	switch {
 	case !delivered && !broken: // the buffer is not recycled: see there
 		c.outcome.Status, c.outcome.Code, c.outcome.Aborted = failure.ClientClosedRequest, failure.CodeClientGone, true
 	case delivered && a.stream == nil && a.replayed == nil:
-		c.spent = a.body
+		c.intake.spent = a.body
 	}
 	c.settle()
-	c.copyToShadow()
+	c.g.Shadow.pass(c)
 }
 
 // commit makes a the call's answer. After this no other provider can be asked.
@@ -303,7 +303,7 @@ func (c *call) commit(a *Answer) *Answer {
 	}
 	if a.replayed != nil {
 		c.outcome.Stored, c.outcome.Provider, c.outcome.UpstreamModel = a.replayed.from, a.replayed.Provider, a.replayed.Model
-		c.unsupported = a.replayed.Header.Get(headerUnsupported)
+		c.carried.unsupported = a.replayed.Header.Get(headerUnsupported)
 	}
 	a.Served = c.served()
 	if a.replayed != nil {
@@ -315,14 +315,14 @@ func (c *call) commit(a *Answer) *Answer {
 		return a
 	}
 	c.startRecording(a)
-	c.Seen.begin(c, a)
+	c.Seen.begin(a, c.g.Now())
 	if a.stream != nil {
 		a.stream.Watch.Arm(a.stream.timeout, failure.ErrNoEvent)
 		a.stream.Watch.Pause() // until it is pulled
 	} else {
-		c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
+		c.outcome.Usage, c.taken.answered = a.usage, int64(a.body.Len())
 		if a.Status < http.StatusBadRequest && a.replayed == nil && !a.usage.OK && c.Endpoint.Costs() {
-			c.estimate(c.generated(a).textTokens())
+			c.taken.estimate(c.Request, a.generated(c.Endpoint, 0).textTokens())
 		}
 		c.recording.end(a.ending)
 		c.endClaim() // the client may repeat its key as soon as it has the answer
@@ -334,24 +334,28 @@ func (c *call) commit(a *Answer) *Answer {
 // refused makes what the client sees of a failure.
 func (c *call) refused(f *failure.Failure) *Error {
 	c.outcome.Status, c.outcome.Code = f.Status, f.Code
-	c.Seen.refused(c, f)
-	f.NoRetry = f.NoRetry || c.mayHaveExecuted
+	if n := len(c.route.failed); n > 0 { // the last provider's failure says more than that of them together
+		c.Seen.refused(c.route.failed[n-1].f)
+	} else {
+		c.Seen.refused(f)
+	}
+	f.NoRetry = f.NoRetry || c.route.mayHaveExecuted
 	f.RequestID = c.outcome.RequestID
-	c.mask().Texts(&f.Code, &f.Message, &f.Param)
+	c.secrets.mask().Texts(&f.Code, &f.Message, &f.Param)
 	return &Error{Failure: f, Served: c.served(), call: c}
 }
 
 func (c *call) served() Served {
-	if len(c.failedProviders) > 0 {
-		c.outcome.Reasons = c.reasons()
+	if len(c.route.failed) > 0 {
+		c.outcome.Reasons = c.route.reasons()
 	}
-	if !c.filter.Passed(c.outcome.UpstreamModel) || !c.filter.Passed(c.unsupported) {
-		c.mask().Texts(&c.outcome.UpstreamModel, &c.unsupported)
+	if !c.secrets.pass(c.outcome.UpstreamModel, c.carried.unsupported) {
+		c.secrets.mask().Texts(&c.outcome.UpstreamModel, &c.carried.unsupported)
 	}
 	return Served{
 		RequestID: c.outcome.RequestID, Provider: c.outcome.Provider, Attempts: c.outcome.Attempts,
-		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.unsupported, Stored: c.outcome.Stored,
+		Model: c.outcome.UpstreamModel, Reasons: c.outcome.Reasons, Unsupported: c.carried.unsupported, Stored: c.outcome.Stored,
 		Packed: c.outcome.Packed,
-		Cost:   c.costSoFar(),
+		Cost:   c.account.costSoFar(),
 	}
 }

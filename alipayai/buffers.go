@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -79,11 +80,24 @@ func (b *buffered) shrink(n int64) {
 
 func (b *buffered) release() { b.shrink(0) }
 
-// readAll reads an answer's body up to MaxAnswer bytes. One of more than maxKept
+// intake is what a call holds of an answer while it is read.
+type intake struct {
+	// exchange is the last one with an answer. Nothing needs it once the call is settled;
+	// nil where that is not so.
+	exchange *upstream.Exchange
+	awaited  awaited
+	limited  io.LimitedReader
+	// room is what the answer takes of that for large ones until it is written.
+	room buffered
+	// spent is a pooled buffer that has no reader once the call is settled.
+	spent *bytes.Buffer
+}
+
+// readAll reads an answer's body up to g's MaxAnswer bytes. One of more than maxKept
 // bytes takes its room from MaxBuffered first, and waits for it until the call's
 // deadline; smaller ones, which are most, share nothing.
-func (c *call) readAll(x *upstream.Exchange) (*bytes.Buffer, error) {
-	limit, resp := c.g.MaxAnswer, x.Response
+func (in *intake) readAll(g *Gateway, x *upstream.Exchange, deadline time.Time) (*bytes.Buffer, error) {
+	limit, resp := g.MaxAnswer, x.Response
 	if resp.ContentLength > limit {
 		return nil, upstream.ErrAnswerTooLarge
 	}
@@ -92,14 +106,14 @@ func (c *call) readAll(x *upstream.Exchange) (*bytes.Buffer, error) {
 		// What is announced may never come: no more than this on its word.
 		b.Grow(int(min(resp.ContentLength, maxKept)) + bytes.MinRead)
 	}
-	c.reading = io.LimitedReader{R: resp.Body, N: min(limit, maxKept) + 1}
-	n, err := b.ReadFrom(&c.reading)
+	in.limited = io.LimitedReader{R: resp.Body, N: min(limit, maxKept) + 1}
+	n, err := b.ReadFrom(&in.limited)
 	switch {
 	case err == nil && n > limit:
 		err = upstream.ErrAnswerTooLarge
 	case err == nil && n > maxKept:
 		defer recycle(b)
-		return c.readLarge(x, b.Bytes())
+		return in.readLarge(g, x, deadline, b.Bytes())
 	}
 	if err != nil {
 		recycle(b)
@@ -109,16 +123,16 @@ func (c *call) readAll(x *upstream.Exchange) (*bytes.Buffer, error) {
 }
 
 // readLarge reads the rest of an answer that begins with head.
-func (c *call) readLarge(x *upstream.Exchange, head []byte) (*bytes.Buffer, error) {
-	limit, resp := c.g.MaxAnswer, x.Response
+func (in *intake) readLarge(g *Gateway, x *upstream.Exchange, deadline time.Time, head []byte) (*bytes.Buffer, error) {
+	limit, resp := g.MaxAnswer, x.Response
 	need := limit
 	if resp.ContentLength > 0 {
 		need = resp.ContentLength
 	}
 	x.Watch.Pause() // it is not the upstream that is waited for
-	room, cancel := context.WithTimeout(x.Context(), c.deadline().Sub(c.g.Now()))
+	room, cancel := context.WithTimeout(x.Context(), deadline.Sub(g.Now()))
 	defer cancel()
-	if c.buffered.reserve(room, c.g.Room.left, need) != nil {
+	if in.room.reserve(room, g.Room.left, need) != nil {
 		if err := x.Context().Err(); err != nil {
 			return nil, err
 		}
@@ -132,6 +146,35 @@ func (c *call) readLarge(x *upstream.Exchange, head []byte) (*bytes.Buffer, erro
 	if err != nil {
 		return nil, err
 	}
-	c.buffered.shrink(int64(len(body)))
+	in.room.shrink(int64(len(body)))
 	return bytes.NewBuffer(body), nil
+}
+
+// largeEvent is the size of events, in bytes, from which on they take their room from
+// MaxBuffered.
+const largeEvent = 1 << 20
+
+// reserveEvent waits for room for an event as large as an answer may be, as it comes
+// and as it goes out, until the deadline, or for a second where that is over.
+func (in *intake) reserveEvent(g *Gateway, x *upstream.Exchange, deadline time.Time) error {
+	need := min(2*g.MaxAnswer, g.MaxBuffered)
+	if in.room.bytes >= need {
+		return nil
+	}
+	x.Watch.Pause() // it is not the upstream that is waited for
+	defer x.Watch.Resume()
+	room, cancel := context.WithTimeout(x.Context(), max(deadline.Sub(g.Now()), time.Second))
+	defer cancel()
+	if in.room.reserve(room, g.Room.left, need) != nil {
+		return errNoRoom
+	}
+	return nil
+}
+
+// end gives back what nothing reads any more. The exchange of a pack is not recycled, since its answer belongs to its calls.
+func (in *intake) end() {
+	in.room.release()
+	if in.spent != nil {
+		recycle(in.spent)
+	}
 }

@@ -2,10 +2,13 @@ package alipayai
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover/canary"
@@ -41,18 +44,18 @@ func (c *call) caches() bool {
 }
 
 // mayKeep reports whether the call's answer may be kept where answers are.
-func (c *call) mayKeep() bool { return c.regions.Permit(c.g.StoreRegion) }
+func (c *call) mayKeep() bool { return c.tenancy.regions.Permit(c.g.StoreRegion) }
 
 // answerKey covers all that shapes the call's answer.
 func (c *call) answerKey() replay.Key {
 	var room [512]byte // for what most keys are made of, without an allocation
-	body := c.bodyHash()
+	body := c.once.bodyHash(&c.Call)
 	parts := replay.AppendPart(room[:0], c.Tenant)
 	parts = replay.AppendPart(parts, string(c.Endpoint))
 	parts = replay.AppendPart(parts, body[:])
-	if c.user != "" {
+	if c.tenancy.user != "" {
 		parts = replay.AppendPart(parts, "user")
-		parts = replay.AppendPart(parts, c.user)
+		parts = replay.AppendPart(parts, c.tenancy.user)
 	}
 	if t := c.trial; t != nil && t.arm == canary.Candidate {
 		parts = replay.AppendPart(parts, t.provider.Shape[:])
@@ -83,7 +86,7 @@ func (c *call) cachedAnswer() *Answer {
 // cacheAnswer keeps a good answer for when there will be none. One that was
 // filtered, or cut for its length, does not replace a better one.
 func (c *call) cacheAnswer() {
-	if c.recording == nil || c.outcome.Stored != "" || !c.caches() || c.recording.ending != wire.EndingWhole {
+	if !c.recording.on || c.outcome.Stored != "" || !c.caches() || c.recording.ending != wire.EndingWhole {
 		return
 	}
 	if a, ok := c.recorded(); ok {
@@ -95,8 +98,10 @@ func (c *call) cacheAnswer() {
 // maxRecorded is the size of the largest answer that is given again, in bytes.
 const maxRecorded = 1 << 20
 
-// recording keeps an answer while it goes to the client.
+// recording keeps an answer while it goes to the client, where it is to be given again.
 type recording struct {
+	// on says that it is.
+	on bool
 	// since is when the answer was given first.
 	since time.Time
 	// body is the answer's own buffer, or the pooled one that a stream's events are
@@ -117,16 +122,16 @@ type recording struct {
 
 // keep makes the recording's own copy of the whole body, for more than one store.
 func (r *recording) keep() {
-	if r != nil && r.body != nil && r.whole && !r.kept {
+	if r.body != nil && r.whole && !r.kept {
 		r.own = *bytes.NewBuffer(bytes.Clone(r.body.Bytes()))
 		r.body, r.kept = &r.own, true
 	}
 }
 
-// add records more of a stream; a nil recording ignores it.
+// add records more of a stream.
 func (r *recording) add(b []byte) {
 	switch {
-	case r == nil || r.body == nil:
+	case r.body == nil:
 	case r.body.Len()+len(b) > maxRecorded:
 		r.body = nil
 	default:
@@ -136,9 +141,7 @@ func (r *recording) add(b []byte) {
 
 // end marks that all of the answer has come, and how it finished.
 func (r *recording) end(ending wire.Ending) {
-	if r != nil {
-		r.whole, r.ending = true, ending
-	}
+	r.whole, r.ending = true, ending
 }
 
 // startRecording records an answer that the cache or a claim needs. One from the
@@ -148,19 +151,18 @@ func (c *call) startRecording(a *Answer) {
 	switch {
 	case a.Status < 200 || a.Status > 299:
 		return
-	case a.replayed != nil && c.claim != nil:
+	case a.replayed != nil && c.once.claim.held():
 		since = a.replayed.Answer.StoredAt
-	case a.replayed != nil || c.claim == nil && !c.caches():
+	case a.replayed != nil || !c.once.claim.held() && !c.caches():
 		return
 	}
-	c.recordingRoom = recording{since: since, body: a.body, contentType: a.header["Content-Type"], native: a.native}
-	c.recording = &c.recordingRoom
+	c.recording = recording{on: true, since: since, body: a.body, contentType: a.header["Content-Type"], native: a.native}
 	switch {
 	case !c.mayKeep(): // that there was one is for a claim to know
 		c.recording.body = nil
 	case a.stream != nil:
-		c.spent = buffers.Get().(*bytes.Buffer)
-		c.recording.body = c.spent
+		c.intake.spent = buffers.Get().(*bytes.Buffer)
+		c.recording.body = c.intake.spent
 	case a.body.Len() > maxRecorded:
 		c.recording.body = nil
 	}
@@ -175,19 +177,19 @@ var jsonAnswer = http.Header{"Content-Type": jsonType}
 // recorded is the whole answer that went to the client; false if it cannot be given
 // again: one that ended in a way that is not known to be good is not.
 func (c *call) recorded() (replay.Answer, bool) {
-	if c.recording == nil || c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" ||
+	if c.recording.body == nil || !c.recording.whole || c.outcome.Code != "" ||
 		c.recording.ending == wire.EndingUnknown {
 		return replay.Answer{}, false
 	}
 	h := jsonAnswer
-	if c.Request.Stream || c.unsupported != "" || c.recording.native {
+	if c.Request.Stream || c.carried.unsupported != "" || c.recording.native {
 		h = http.Header{"Content-Type": slices.Clone(c.recording.contentType)} // it belongs to the exchange
 	}
 	if c.recording.native {
 		h[headerNative] = []string{c.Native.Form}
 	}
-	if c.unsupported != "" {
-		h[headerUnsupported] = []string{c.unsupported}
+	if c.carried.unsupported != "" {
+		h[headerUnsupported] = []string{c.carried.unsupported}
 	}
 	return replay.Answer{
 		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), Kept: c.recording.kept, StoredAt: c.recording.since,
@@ -215,4 +217,40 @@ type replayed struct {
 // answer makes what commit gives to the client.
 func (s *replayed) answer() *Answer {
 	return &Answer{Status: s.Status, header: s.Header, body: bytes.NewBuffer(s.Body), ending: wire.EndingWhole, replayed: s, native: s.Header[headerNative] != nil}
+}
+
+// BlockedCalls remembers, for TTL, the requests that providers have blocked, so that they are not sent there again.
+type BlockedCalls struct {
+	Calls *moderate.Blocked
+	TTL   time.Duration
+}
+
+// blockedKey is that of the call at p: by tenant, account, model, exact body and user.
+func (q at) blockedKey(body []byte) [sha256.Size]byte {
+	return q.g.Blocked.Calls.Key(q.Tenant, q.p.Account(), string(q.Endpoint), q.p.UpstreamModel(q.Request.Model), string(body), q.tokenUser())
+}
+
+// wasBlocked gives the failure of a call that p has blocked already.
+func (q at) wasBlocked(body []byte) *failure.Failure {
+	if q.g.Blocked == nil || q.Tenant == AnonymousTenant || body == nil || q.g.Blocked.Calls.Empty() {
+		return nil
+	}
+	was, ok := q.g.Blocked.Calls.Get(q.blockedKey(body), q.g.Now())
+	if !ok {
+		return nil
+	}
+	f := &failure.Failure{Class: failure.Blocked}
+	f.Status, f.Code, f.Message, f.Param = was.Status, was.Code, was.Message, was.Param
+	q.g.Observer.Rejected(q.p.Name, failure.CodeBlockedBefore)
+	return f
+}
+
+// rememberBlocked notes that p has blocked the call.
+func (q at) rememberBlocked(body []byte, f *failure.Failure) {
+	if q.g.Blocked == nil || q.Tenant == AnonymousTenant || body == nil || f.Class != failure.Blocked || !f.FromUpstream {
+		return
+	}
+	kept := f.Error
+	q.secrets.mask().Texts(&kept.Code, &kept.Message, &kept.Param)
+	q.g.Blocked.Calls.Put(q.blockedKey(body), kept, q.g.Now().Add(q.g.Blocked.TTL))
 }

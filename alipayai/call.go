@@ -1,22 +1,16 @@
 package alipayai
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"net/http"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
-	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
-	"github.com/caddy-alipayai/gateway/limiter"
 )
 
 // AnonymousTenant is the tenant of calls without an authenticated user.
@@ -78,14 +72,6 @@ type Native struct {
 	Unsupported []string
 }
 
-// nativeAt gives the request as its client sent it where p speaks its form; nil where it is translated.
-func (c *call) nativeAt(p *upstream.Provider) *Native {
-	if c.Native == nil || c.pack != nil || !p.Speaks(c.Native.Format) {
-		return nil
-	}
-	return c.Native
-}
-
 // received gives the body as the client has sent it.
 func (c *Call) received() []byte {
 	if c.Native != nil {
@@ -96,100 +82,39 @@ func (c *Call) received() []byte {
 
 // call is a Call on its way through the gateway. It belongs to one goroutine.
 //
-// What nearly every call needs is in one piece with it: each object of its own would be
+// Each step keeps what it has to remember in a part of its own, which stands beside the step, with all that needs nothing
+// else. The parts are values, and what nearly every call needs is in one piece with it: each object of its own would be
 // an allocation, and a call has seventy from Caddy and net/http already.
 type call struct {
 	Call
 	g *Gateway
-	// ctx is the client's: it ends when the client leaves.
-	ctx context.Context
+	// ctx is the client's: it ends when the client leaves, or a verdict forbids the call.
+	ctx      context.Context
+	unending unending // see lasting
+	// outcome is what becomes of it.
+	outcome Outcome
 
-	// user is the tenant's user that the call names, where a provider serves users by themselves.
-	user string
-	// idempotencyID goes upstream, and stays the same over the call's attempts.
-	idempotencyID string
-	// regions are those in which the call may be; nil for anywhere. keptOut says that a provider is in none of them.
-	regions residency.Regions
-	keptOut bool
-	// failedProviders are the providers that brought no answer.
-	failedProviders []failedProvider
-	// alternatives says that there are providers after the one that is asked.
-	alternatives bool
-	// at is the provider that is asked, or was last.
-	at *upstream.Provider
-	// equals are the providers that may be asked as well as the one that is; nil for none.
-	// leftAt is when the last request left, if there are any.
-	equals *upstream.Equals
-	leftAt time.Time
-	// by is when the provider that is asked must have answered, where that is before the deadline; zero for none.
-	by time.Time
-	// preferred is the provider that is asked first.
-	preferred *upstream.Provider
-	// unsupported names what of the request was not carried over to the
-	// provider that answers; a header field names it to the client.
-	unsupported string
-	// unbounded is the provider that the request goes to without its max_tokens; nil for none.
-	unbounded *upstream.Provider
-	// ownCalls is how the client has the calls of an answer, where the provider that is asked has them otherwise.
-	ownCalls openai.Calls
-	// claim is the call's hold of its Idempotency-Key; nil without one.
-	claim *claim
-	// recording keeps the answer, to give it again; nil where that is not wanted.
-	recording *recording
-	// spent is a pooled buffer that has no reader once the call is settled.
-	spent *bytes.Buffer
-	// buffered is the room that the answer takes until it is written.
-	buffered buffered
-	// filter knows the credentials of the provider that is asked; sent are the
-	// requests that went out, which carry more of them.
-	filter *credentials.Filter
-	sent   []sent
-	// exchange is the last one with an answer. Nothing needs it once the call is settled;
-	// nil where that is not so.
-	exchange *upstream.Exchange
-	// hiding is what mask has made of them; nil when it has to be made anew.
-	hiding *credentials.Mask
-	// mayHaveExecuted says that an attempt may have executed although it
-	// brought no answer.
-	mayHaveExecuted bool
-	// answered is how many bytes of the answer were given out.
-	answered int64
-	// estimated are the tokens that the call has taken, by an estimate, and cut says that its
-	// stream did not come to its end.
-	estimated int64
-	cut       bool
-	// limited is the call as the tenant's limits have admitted it.
-	limited limiter.TenantCall
-	// prompt is what the call asks, and charge the attempt that is under way, for
-	// Spending; nil where there is none.
-	prompt prompt
-	charge *charge
-	// unaffordable is what the tenant's budget did not permit; nil for nothing.
-	unaffordable *unaffordable
-	outcome      Outcome
-
-	// packable is what the call would bring into a pack, pack is what it is the call of,
-	// and lost is its part of what a pack took that brought it no answer; nil for none.
-	packable *packable
-	pack     *group
-	lost     *wire.Usage
-	// comparison says that it is made to compare an answer of a pack.
-	comparison bool
-	// trial is the call's part in the canary; nil for none.
-	trial *trial
-
-	// What providers, sent and the answer point to.
-	providersRoom [4]*upstream.Provider
-	sentRoom      [1]sent
-	answer        Answer
-	awaited       awaited
-	reading       io.LimitedReader
-	claimRoom     claim
-	recordingRoom recording
-	unending      unending // see lasting
-	hash          [sha256.Size]byte
-	hashed        bool // see bodyHash
+	tenancy   tenancy   // tenants.go: whose it is, and what it may use
+	trial     *trial    // canary.go: its part in the canary; nil for none
+	once      once      // claims.go: by what it happens once
+	route     route     // walk.go: which provider is asked, and which were
+	packing   packing   // packing.go: its part in a pack
+	carried   carried   // ask.go: what of the request the provider gets
+	account   account   // spending.go: what it costs
+	secrets   secrets   // caller.go: what must not be shown
+	intake    intake    // buffers.go: what is being read of an answer
+	answer    Answer    // answer.go: what is made of that
+	taken     taken     // charged.go: how much it has taken, where nothing says so
+	recording recording // cached.go: its answer, to give it again
 }
+
+// at is a call at one provider: where what happens depends on both.
+type at struct {
+	*call
+	p *upstream.Provider
+}
+
+func (c *call) at(p *upstream.Provider) at { return at{c, p} }
 
 // Do serves one call. The answer is the caller's to close. An error is an
 // [*Error], which says what the client sees; the call is settled then.
@@ -225,12 +150,10 @@ func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Err
 }
 
 func (g *Gateway) begin(ctx context.Context, in *Call) *call {
-	c := &call{Call: *in, g: g, ctx: ctx, filter: g.Providers[0].Credentials}
-	c.sent = c.sentRoom[:0]
+	c := &call{Call: *in, g: g, ctx: ctx}
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
 	}
-	c.regions = g.Residency.Of(c.Tenant).And(in.Regions)
 	if c.Began.IsZero() {
 		c.Began = g.Now()
 	}
@@ -244,6 +167,9 @@ func (g *Gateway) begin(ctx context.Context, in *Call) *call {
 	if c.Native != nil {
 		c.outcome.Session, c.outcome.Agent = word(c.Header, "X-Claude-Code-Session-Id"), word(c.Header, "X-Claude-Code-Agent-Id")
 	}
+	c.tenancy.regions = g.Residency.Of(c.Tenant).And(in.Regions)
+	c.secrets.begin(c.Header, g.Providers[0].Credentials)
+	c.account.begin(g, &c.Call, &c.outcome)
 	return c
 }
 
@@ -271,16 +197,10 @@ func IsVisible(value string) bool {
 
 // serve gives the call's answer, step by step: each is in the file that doc.go names beside it.
 func (c *call) serve() (*Answer, *failure.Failure) {
-	admitted, f := c.g.TenantLimits.allow(c.Tenant, c.Endpoint, c.Began)
-	if f != nil {
-		c.g.Observer.Rejected("", f.Code)
+	if f := c.tenancy.enter(c.g, &c.Call); f != nil {
 		return nil, f
 	}
-	c.limited = admitted
-	if f := c.readUser(); f != nil {
-		return nil, f
-	}
-	c.idempotencyID = c.newIdempotencyID()
+	c.once.id = c.upstreamKey(c.tenancy.user, c.outcome.RequestID)
 	if c.Endpoint == upstream.EndpointModels {
 		return c.listModels()
 	}
@@ -288,21 +208,72 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 	if f != nil {
 		return nil, f
 	}
-	c.preferred = providers[0]
+	c.route.preferred = providers[0]
 	c.g.Shadow.sample(c)
-	if given, f := c.claimKey(); given != nil || f != nil {
+	if given, f := c.takeClaim(); given != nil || f != nil {
 		return given, f
 	}
 	return c.walk(providers)
 }
 
+// settle ends the call's bookkeeping, whichever way it went.
+func (c *call) settle() {
+	c.trial.settle(&c.Call, &c.answer, &c.outcome)
+	c.Seen.settle(&c.Call, &c.outcome)
+	c.endClaim()
+	c.account.settle()
+	c.outcome.Usage, c.outcome.UsageEstimated = c.taken.check(c.outcome.Usage, c.Request)
+	c.packing.addLost(&c.outcome.Usage)
+	c.tenancy.limited.Done(c.g.Now(), int(c.taken.tokens(c.outcome.Usage)))
+	c.intake.end()
+	if !c.secrets.pass(c.outcome.Model, c.outcome.UpstreamModel) {
+		c.secrets.mask().Texts(&c.outcome.Model, &c.outcome.UpstreamModel)
+	}
+	c.outcome.Cost = c.account.cost()
+	c.outcome.Duration = c.g.Now().Sub(c.Began)
+	c.g.Observer.Settled(c.ctx, c.outcome)
+	if c.intake.exchange != nil && c.packing.group == nil { // a pack's answer belongs to its calls
+		c.secrets.forget()
+		c.answer.header = nil
+		c.intake.exchange.Recycle()
+		c.intake.exchange = nil
+	}
+}
+
 // deadline is when the call must have its answer.
 func (c *call) deadline() time.Time {
-	if !c.by.IsZero() {
-		return c.by
+	if !c.route.by.IsZero() {
+		return c.route.by
 	}
 	return c.Received.Add(c.g.Deadline)
 }
+
+// latest is the last moment to start an attempt: a later one would be billed, but
+// not finish in time.
+func (c *call) latest() time.Time {
+	if !c.route.by.IsZero() {
+		return c.route.by
+	}
+	return c.deadline().Add(-min(time.Second, c.g.Deadline/10))
+}
+
+// lasting is the client's context for what is done whether it has left or not.
+func (c *call) lasting() context.Context {
+	c.unending.Context = c.ctx //nolint:fatcontext // it is the same one each time
+	return &c.unending
+}
+
+// unending is what [context.WithoutCancel] makes, in one piece with the call.
+type unending struct{ context.Context }
+
+// Deadline implements [context.Context].
+func (*unending) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements [context.Context].
+func (*unending) Done() <-chan struct{} { return nil }
+
+// Err implements [context.Context].
+func (*unending) Err() error { return nil }
 
 // NewRequestID makes the id under which a client and a log know a call: 128
 // random bits. Handlers that answer in place of the gateway use it too.

@@ -1,14 +1,12 @@
 package alipayai
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -25,46 +23,33 @@ func (c *call) SigningFailed(p *upstream.Provider) { c.g.Observer.SigningFailed(
 
 // Leaving implements [upstream.Caller]: the claim is marked before the first byte.
 func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure {
-	if f := c.forbidden(); f != nil {
+	if f := c.Verdict.forbids(); f != nil {
 		return f
 	}
-	if f := c.leave(); f != nil {
-		return f
-	}
-	c.sending(p, req)
-	c.beginCharge()
-	c.trial.leaving(c, p)
-	c.Seen.leaving(c)
-	c.outcome.Attempts++
-	if c.equals != nil {
-		c.leftAt = c.g.Now()
-	}
-	return nil
-}
-
-// leave marks the claim, before the first request of the call is written: from then
-// on the end of its lease, with this process dead or frozen, does not free the key.
-// A call whose mark cannot be made is not sent. Whatever the process sleeps through
-// after that, the key is the call's alone.
-func (c *call) leave() *failure.Failure {
-	if c.claim == nil || c.claim.left {
-		return nil
-	}
-	lease := c.claim.until.Sub(c.g.Now())
-	if lease <= 0 {
-		return c.claimFailure(replay.ErrLost)
-	}
-	err := c.claim.Leave(c.lasting(), lease, c.g.Claims.TTL)
-	c.claim.left = !errors.Is(err, replay.ErrLost)
-	if err != nil {
+	if err := c.leaveClaim(); err != nil {
 		return c.claimFailure(err)
 	}
+	now := c.g.Now()
+	c.secrets.sending(p, req)
+	c.account.leaving()
+	c.trial.leaving(p, now)
+	c.Seen.leaving(now)
+	c.route.leaving(now)
+	c.outcome.Attempts++
 	return nil
 }
 
-// sending notes a request that is about to be sent.
-func (c *call) sending(p *upstream.Provider, req *http.Request) {
-	c.filter, c.sent, c.hiding = p.Credentials, append(c.sent, sent{p, req}), nil
+// secrets are what must not be shown of a call: the credentials of the provider that is asked, of each request that went
+// out, and the client's own.
+type secrets struct {
+	client http.Header
+	// filter knows the credentials of the provider that is asked; sent are the requests that went out, which carry more
+	// of them.
+	filter *credentials.Filter
+	sent   []sent
+	// hiding is what mask has made of them; nil when it has to be made anew.
+	hiding *credentials.Mask
+	room   [1]sent // what sent points to, mostly
 }
 
 // sent is a request that went out.
@@ -73,20 +58,48 @@ type sent struct {
 	request *http.Request
 }
 
-// mask hides the credentials of the provider that is asked, of each request that
-// went out for the call, and the client's own.
-func (c *call) mask() *credentials.Mask {
-	if c.hiding == nil {
-		client, requests := c.Header, c.sent
-		c.hiding = c.filter.With(func() []string {
+// begin makes s what must not be shown of a call with that header, before it is sent to one of several providers, of which
+// filter is the first one's.
+func (s *secrets) begin(client http.Header, filter *credentials.Filter) {
+	s.client, s.filter, s.sent = client, filter, s.room[:0]
+}
+
+// sending notes a request that is about to be sent.
+func (s *secrets) sending(p *upstream.Provider, req *http.Request) {
+	s.filter, s.sent, s.hiding = p.Credentials, append(s.sent, sent{p, req}), nil
+}
+
+// join adds what other has sent, and is asking.
+func (s *secrets) join(other *secrets) {
+	s.filter, s.sent, s.hiding = other.filter, append(s.sent, other.sent...), nil
+}
+
+// forget lets go of the requests that went out.
+func (s *secrets) forget() { s.sent, s.hiding = nil, nil }
+
+// pass reports whether it is known already that none of the texts has anything to hide.
+func (s *secrets) pass(texts ...string) bool {
+	for _, text := range texts {
+		if !s.filter.Passed(text) {
+			return false
+		}
+	}
+	return true
+}
+
+// mask hides all of them.
+func (s *secrets) mask() *credentials.Mask {
+	if s.hiding == nil {
+		client, requests := s.client, s.sent
+		s.hiding = s.filter.With(func() []string {
 			secrets := clientSecrets(client)
-			for _, s := range requests {
-				secrets = s.to.SentSecrets(secrets, s.request)
+			for _, one := range requests {
+				secrets = one.to.SentSecrets(secrets, one.request)
 			}
 			return secrets
 		})
 	}
-	return c.hiding
+	return s.hiding
 }
 
 // clientSecrets are what a client may authenticate with.

@@ -7,35 +7,36 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// chargeNothing ends an attempt that was not served.
-func (c *call) chargeNothing() {
-	q := c.charge
-	if c.charge = nil; q == nil {
+// nothing ends an attempt that was not served.
+func (a *account) nothing() {
+	q := a.charge
+	if a.charge = nil; q == nil {
 		return
 	}
 	q.release()
-	if c.g.Spending.Ledger != nil {
-		c.g.Spending.Ledger.Forget(q.number)
+	if a.spending.Ledger != nil {
+		a.spending.Ledger.Forget(q.number)
 	}
 }
 
-// chargeMost ends an attempt of which it is not known whether it was served: all that it
+// most ends an attempt of which it is not known whether it was served: all that it
 // may cost stays charged.
-func (c *call) chargeMost() {
-	q := c.charge
-	if c.charge = nil; q == nil {
+func (a *account) most() {
+	q := a.charge
+	if a.charge = nil; q == nil {
 		return
 	}
-	c.g.Spending.end(q, q.most)
-	c.note(q, c.mostLine(q))
+	a.spending.end(q, q.most)
+	a.note(q, a.mostLine(q))
 }
 
 // mostLine is the line of an attempt of which it is not known whether it was served.
-func (c *call) mostLine(q *charge) ledger.Line {
-	line := c.line(q, ledger.Unknown)
+func (a *account) mostLine(q *charge) ledger.Line {
+	line := a.line(q, ledger.Unknown)
 	if q.price != nil {
 		line.Amount = q.most
 	}
@@ -43,11 +44,12 @@ func (c *call) mostLine(q *charge) ledger.Line {
 }
 
 // generated is what an attempt has brought: how many tokens, by an estimate, whether some of it is content, and of which
-// model, as the provider says. Of a whole answer the estimate is what its JSON may have at most.
+// model, as the provider says; and how many bytes were given to the client. Of a whole answer the estimate is what its JSON may have at most.
 type generated struct {
 	tokens int64
 	some   bool
 	model  string
+	given  int64
 	whole  *Answer
 }
 
@@ -71,19 +73,19 @@ func (q *charge) other(answered string) (string, bool) {
 	return "", false
 }
 
-// chargeUsage ends an attempt that was served, with the usage that the provider has
+// used ends an attempt that was served, with the usage that the provider has
 // reported, or an estimate where it has reported none, or what cannot be.
-func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcome) {
-	q := c.charge
-	if c.charge = nil; q == nil {
+func (a *account) used(u wire.Usage, answer generated, outcome ledger.Outcome) {
+	q := a.charge
+	if a.charge = nil; q == nil {
 		return
 	}
-	text, served := c.promptText(), outcome == ledger.Known
-	if countsNothing(u) && !u.Unbilled && (answer.some || !c.Endpoint.Generates()) {
+	text, served := a.text(), outcome == ledger.Known
+	if countsNothing(u) && !u.Unbilled && (answer.some || !a.in.Endpoint.Generates()) {
 		u = wire.Usage{Implausible: true, Tier: u.Tier, Region: u.Region, Searches: u.Searches}
 	}
-	known, estimated := c.plausible(u, max(c.answered, answer.tokens*bytesPerToken))
-	if !c.Endpoint.Generates() { // some count nothing but the total
+	known, estimated := plausible(u, a.in.Request, max(answer.given, answer.tokens*bytesPerToken))
+	if !a.in.Endpoint.Generates() { // some count nothing but the total
 		known.Prompt, known.Completion = cmp.Or(known.Prompt, known.Total), 0
 	}
 	used := price.Used{
@@ -97,10 +99,10 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 	case !u.OK || estimated:
 		used = price.Used{Prompt: q.prompt(text), Completion: answer.textTokens(), Characters: text.Characters(), Searches: u.Searches}
 		outcome = ledger.Estimated
-	case c.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
+	case a.in.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
 		outcome = ledger.Estimated
 	case outcome == ledger.Known:
-		c.learn(q, u, used, text)
+		a.learn(q, u, used, text)
 	default: // the client left: the last report may be of what had come by then
 		used.Completion = max(used.Completion, answer.tokens)
 	}
@@ -114,17 +116,17 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 			q.base, q.answered = own, answered
 		}
 	}
-	line := c.line(q, outcome)
+	line := a.line(q, outcome)
 	line.Prompt, line.Cached, line.Completion = used.Prompt+known.Declined.Prompt, used.Cached+known.Declined.Cached, used.Completion+known.Declined.Completion
 	line.Characters = used.Characters
-	if said, currency, ok := c.g.Spending.said(q, u); ok && served && !estimated {
+	if said, currency, ok := a.spending.said(q, u); ok && served && !estimated {
 		line.Amount, line.Currency, line.Outcome = said, currency, ledger.Known
-		c.g.Spending.end(q, said)
-		c.note(q, line)
+		a.spending.end(q, said)
+		a.note(q, line)
 		return
 	}
 	if q.price == nil {
-		c.note(q, line)
+		a.note(q, line)
 		return
 	}
 	paid, certain := q.base.In(cmp.Or(u.Tier, q.tier))
@@ -143,18 +145,18 @@ func (c *call) chargeUsage(u wire.Usage, answer generated, outcome ledger.Outcom
 			Searches: used.Searches,
 		})))
 	}
-	c.g.Spending.end(q, spent)
-	c.note(q, line)
+	a.spending.end(q, spent)
+	a.note(q, line)
 }
 
 // learn has the estimates learn of an attempt: from its prompt where that is of the request's texts alone, and how long its
 // answers are. The estimates are one for all tenants, and what one's calls only refer to is not what another's texts take.
-func (c *call) learn(q *charge, u wire.Usage, used price.Used, text price.Text) {
-	answers := c.answers(q.provider)
+func (a *account) learn(q *charge, u wire.Usage, used price.Used, text price.Text) {
+	answers := a.answers(q.provider)
 	switch {
 	case u.Compacted: // the conversation was read twice, and its summary is no answer
 		return
-	case c.Request.Images > 0 || used.AudioIn+used.ImageIn > 0, used.Searches > 0, used.Prompt > q.bytes: // which the prompt counts too
+	case a.in.Request.Images > 0 || used.AudioIn+used.ImageIn > 0, used.Searches > 0, used.Prompt > q.bytes: // which the prompt counts too
 		text = price.Text{}
 	}
 	q.priced.Estimate.Learn(text, used.Prompt, used.Completion, answers)
@@ -236,129 +238,24 @@ func (q *charge) complete(used *price.Used, total int64, text price.Text, answer
 	return true
 }
 
-// chargeRefused ends the attempt of a whole answer that a guard refuses: it was generated, and is paid for.
-func (c *call) chargeRefused(a *Answer) {
-	c.outcome.Usage, c.answered = a.usage, int64(a.body.Len())
-	answer := c.generated(a)
-	if !a.usage.OK {
-		c.estimate(answer.textTokens())
-	}
-	c.chargeUsage(a.usage, answer, ledger.Known)
-}
-
-// chargeStream ends the attempt of a stream: by its usage where it is whole, by what was
-// delivered where the client has left, or a guard has refused the rest, and by all that it may cost where it broke off.
-func (c *call) chargeStream(s *stream) {
-	answer := generated{tokens: s.tokens(), some: s.contentEvents > 0, model: s.model}
-	switch {
-	case c.charge == nil:
-	case s.done:
-		c.chargeUsage(s.usage, answer, ledger.Known)
-	case s.broken != nil && !s.broken.ClientGone && s.refused == nil:
-		c.chargeMost()
-	default:
-		c.chargeUsage(s.usage, answer, ledger.Estimated)
-	}
-}
-
-// tokens estimates those of what a stream has brought.
-func (s *stream) tokens() int64 {
-	if s.content == 0 {
-		return s.contentEvents // one each, where the format tells no more
-	}
-	return s.content / bytesPerToken
-}
-
-// answerTokens estimates those of a whole answer; none where nothing is generated, as for embeddings.
-func (c *call) answerTokens(a *Answer) int64 {
-	if !c.Endpoint.Generates() {
-		return 0
-	}
-	return int64(a.body.Len()) / bytesPerToken
-}
-
-// generated is what a whole answer has brought.
-func (c *call) generated(a *Answer) generated {
-	g := generated{tokens: c.answerTokens(a), some: a.content, model: a.model}
-	if g.tokens > 0 {
-		g.whole = a
-	}
-	return g
-}
-
-// estimate notes what the call has taken, where nothing reports it: the prompt, and so many tokens of the answer.
-func (c *call) estimate(answer int64) {
-	c.estimated = answer + int64(len(c.Request.Body)-c.Request.ImageBytes)/bytesPerToken
-}
-
-// estimateStream is estimate for what a stream has brought, which may not be all.
-func (c *call) estimateStream(s *stream) {
-	c.estimate(s.tokens())
-	c.cut = !s.done
-}
-
-// Tenants of the ledger that stand for the operator, who pays for what is asked to compare answers of packs, to embed
-// the examples of intents, of a shadow, and for suites. A user is not likely to have such a name; one that has shares those
-// lines, and no budget.
-const (
-	ComparisonTenant = "(comparisons)"
-	ExamplesTenant   = "(examples)"
-	ShadowTenant     = "(shadow)"
-	SuitesTenant     = "(suites)"
-)
-
-// line is what the ledger has of every attempt.
-func (c *call) line(q *charge, outcome ledger.Outcome) ledger.Line {
-	model := cmp.Or(q.answered, q.model)
-	l := ledger.Line{
-		Time: q.began, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: q.provider.Name, Model: otherModel,
-		PackedWith: c.PackedWith, Outcome: outcome,
-	}
-	if c.comparison {
-		l.Tenant = ComparisonTenant
-	}
-	if q.price != nil {
-		l.Currency = q.price.Currency
-	}
-	named := q.priced.Names(model) || q.priced.Models[model] || q.priced.Others.Has(model)
-	if named || outcome == ledger.Known && q.priced.Others.Answered(model) {
-		l.Model = model
-	}
-	return l
-}
-
-// note passes a line on.
-func (c *call) note(q *charge, l ledger.Line) {
-	label := otherModel
-	if q.priced.Models[l.Model] {
-		label = l.Model
-	}
-	cost := Cost{Line: l, Label: label}
-	c.outcome.Costs = append(c.outcome.Costs, cost)
-	c.g.Observer.Charged(cost)
-	if c.g.Spending.Ledger != nil {
-		c.g.Spending.Ledger.End(q.number, l)
-	}
-}
-
-// settleSpending ends what is still under way when a call is settled: a panic broke it off.
-func (c *call) settleSpending() {
-	if c.charge != nil {
-		c.chargeMost()
+// settle ends what is still under way when a call is settled: a panic broke it off.
+func (a *account) settle() {
+	if a.charge != nil {
+		a.most()
 	}
 }
 
 // cost writes what the call's attempts have cost altogether, as "0.03 CNY"; with
 // ";at_most" where that of one is not known. It is empty where no price is known.
-func (c *call) cost() string {
-	if c.g.Spending == nil {
+func (a *account) cost() string {
+	if a.spending == nil {
 		return ""
 	}
-	if c.outcome.Stored != "" && len(c.outcome.Costs) == 0 {
+	if a.out.Stored != "" && len(a.out.Costs) == 0 {
 		return "0"
 	}
 	var costs []ledger.Line // one for each currency
-	for _, cost := range c.outcome.Costs {
+	for _, cost := range a.out.Costs {
 		if cost.Currency == "" {
 			continue
 		}
@@ -383,9 +280,92 @@ func (c *call) cost() string {
 }
 
 // costSoFar is cost, where nothing more is to come.
-func (c *call) costSoFar() string {
-	if c.charge != nil {
+func (a *account) costSoFar() string {
+	if a.charge != nil {
 		return ""
 	}
-	return c.cost()
+	return a.cost()
+}
+
+// generated is what a whole answer has brought; nothing where nothing is generated, as for embeddings. given is how many
+// bytes of it were given out.
+func (a *Answer) generated(endpoint upstream.Endpoint, given int64) generated {
+	g := generated{some: a.content, model: a.model, given: given}
+	if endpoint.Generates() {
+		g.tokens = int64(a.body.Len()) / bytesPerToken
+	}
+	if g.tokens > 0 {
+		g.whole = a
+	}
+	return g
+}
+
+// taken is how much a call has taken, where nothing reports it.
+type taken struct {
+	// answered is how many bytes of the answer were given out.
+	answered int64
+	// estimated are the tokens that the call has taken, by an estimate, and cut says that its
+	// stream did not come to its end.
+	estimated int64
+	cut       bool
+}
+
+// estimate notes what the call has taken: the prompt, and so many tokens of the answer.
+func (t *taken) estimate(r wire.Request, answer int64) {
+	t.estimated = answer + int64(len(r.Body)-r.ImageBytes)/bytesPerToken
+}
+
+// tokens are those that the call counts with for its tenant's limit: as they were reported, with those of models that declined
+// to go on, and of a stream that has not come to its end, or did not say, by what it has brought. Those that are not billed were
+// read all the same.
+func (t *taken) tokens(reported wire.Usage) int64 {
+	declined := reported.Declined.Prompt + reported.Declined.Completion
+	switch {
+	case !reported.OK:
+		return t.estimated
+	case t.cut:
+		return max(reported.Total, t.estimated) + declined
+	default:
+		return reported.Total + declined
+	}
+}
+
+// check replaces a usage that prompt and answer cannot have taken, or that
+// cannot be counted, by an estimate: a provider's mistake costs a tenant no more
+// than its call, and makes no call free.
+func (t *taken) check(u wire.Usage, r wire.Request) (_ wire.Usage, estimated bool) {
+	if countsNothing(u) && t.answered > 0 {
+		u = wire.Usage{Implausible: true}
+	}
+	return plausible(u, r, t.answered)
+}
+
+// unseenTokens is how many tokens a call may take beyond a token for each byte of
+// prompt and answer: images behind a URL, reasoning that is not shown and the
+// provider's own prompt are in neither. It is the context of the largest models.
+const unseenTokens = 1 << 20
+
+// bytesPerToken is what estimates take a token for: about four letters of English.
+const bytesPerToken = 4
+
+// maxDeclined is how many models may decline to go on with an answer: Anthropic takes three fallbacks
+// (MAX_MODELS of https://docs.rs/vtcode-config), the last of which answers.
+const maxDeclined = 3
+
+// countsNothing reports whether a usage is there and has nothing but zeros, as some proxies make up where they know none.
+func countsNothing(u wire.Usage) bool {
+	return u.OK && u.Prompt == 0 && u.Completion == 0 && u.Total == 0
+}
+
+// plausible gives u, or an estimate in its place, for a request with an answer of so many bytes.
+func plausible(u wire.Usage, r wire.Request, answer int64) (_ wire.Usage, estimated bool) {
+	prompt := int64(len(r.Body))
+	most := prompt + answer + unseenTokens
+	if !u.OK && !u.Implausible || u.OK && u.Prompt >= 0 && u.Completion >= 0 && u.Total >= 0 && u.Prompt <= most && u.Completion <= most && u.Total <= most &&
+		u.Declined.Prompt <= maxDeclined*most && u.Declined.Completion <= maxDeclined*most {
+		return u, false
+	}
+	u = wire.Usage{Prompt: prompt / bytesPerToken, Completion: answer / bytesPerToken, OK: true}
+	u.Total = u.Prompt + u.Completion
+	return u, true
 }

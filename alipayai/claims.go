@@ -25,7 +25,18 @@ type Claims struct {
 // leaseMargin is how much longer a claim's lease is than the call may take.
 const leaseMargin = 5 * time.Second
 
-// claim is the call's hold of its Idempotency-Key.
+// once is by what a call happens once.
+type once struct {
+	// id goes upstream as Idempotency-Key, and stays the same over the call's attempts.
+	id string
+	// claim is the call's hold of its own Idempotency-Key, until it ends; none without one.
+	claim claim
+	// hash is that of the request, once it was needed; see bodyHash.
+	hash   [sha256.Size]byte
+	hashed bool
+}
+
+// claim is a hold of an Idempotency-Key.
 type claim struct {
 	replay.Claim
 	// until is when its lease ends.
@@ -34,24 +45,63 @@ type claim struct {
 	left bool
 }
 
-// newIdempotencyID makes what goes upstream as Idempotency-Key: the same for every
+func (c *claim) held() bool { return c.Claim != nil }
+
+// leave marks the claim, before the first request of the call is written: from then
+// on the end of its lease, with this process dead or frozen, does not free the key.
+// A call whose mark cannot be made is not sent. Whatever the process sleeps through
+// after that, the key is the call's alone.
+func (c *claim) leave(ctx context.Context, ttl time.Duration, now time.Time) error {
+	if c.left {
+		return nil
+	}
+	lease := c.until.Sub(now)
+	if lease <= 0 {
+		return replay.ErrLost
+	}
+	err := c.Leave(ctx, lease, ttl)
+	c.left = !errors.Is(err, replay.ErrLost)
+	return err
+}
+
+// leaveClaim marks the call's claim, if it has one.
+func (c *call) leaveClaim() error {
+	if !c.once.claim.held() {
+		return nil
+	}
+	return c.once.claim.leave(c.lasting(), c.g.Claims.TTL, c.g.Now())
+}
+
+// extendClaim keeps the claim of a stream that goes on, and that may be silent for
+// as long as silence.
+func (c *call) extendClaim(silence time.Duration) {
+	claim := &c.once.claim
+	if !claim.held() || claim.until.Sub(c.g.Now()) > silence+leaseMargin {
+		return
+	}
+	lease := c.g.Deadline + silence + leaseMargin
+	_ = claim.Extend(c.lasting(), lease, c.g.Claims.TTL) // or it counts as held
+	claim.until = c.g.Now().Add(lease)
+}
+
+// upstreamKey makes what goes upstream as Idempotency-Key: the same for every
 // attempt of a call. A client's own key is bound to its tenant, the user and the endpoint,
 // since two that use the same key at one upstream account mean two
 // calls. Anonymous clients cannot be told apart, so theirs counts for nothing.
-func (c *call) newIdempotencyID() string {
+func (c *Call) upstreamKey(user, requestID string) string {
 	if c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
-		return c.outcome.RequestID
+		return requestID
 	}
-	id := c.keyOfClaim()
+	id := c.claimKey(user)
 	var digits [32]byte
 	hex.Encode(digits[:], id[:len(digits)/2])
 	return string(digits[:])
 }
 
-// keyOfClaim names what the call's Idempotency-Key is for.
-func (c *call) keyOfClaim() replay.Key {
-	if c.user != "" {
-		return replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey, c.user)
+// claimKey names what the call's Idempotency-Key is for.
+func (c *Call) claimKey(user string) replay.Key {
+	if user != "" {
+		return replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey, user)
 	}
 	return replay.NewKey(c.Tenant, string(c.Endpoint), c.IdempotencyKey)
 }
@@ -70,28 +120,28 @@ func (g *Gateway) ClaimOf(c *Call) string {
 	return string(key[:])
 }
 
-// bodyHash is the SHA-256 of the request's body, as the client has sent it, and of what else it is sent with.
-func (c *call) bodyHash() [sha256.Size]byte {
+// bodyHash is the SHA-256 of in's body, as the client has sent it, and of what else it is sent with.
+func (o *once) bodyHash(in *Call) [sha256.Size]byte {
 	switch {
-	case c.hashed:
-	case c.Native == nil:
-		c.hash = sha256.Sum256(c.Request.Body)
+	case o.hashed:
+	case in.Native == nil:
+		o.hash = sha256.Sum256(in.Request.Body)
 	default:
-		parts := replay.AppendPart(nil, c.Native.Form)
-		for _, name := range c.Native.Fields {
-			for _, value := range c.Header[name] {
+		parts := replay.AppendPart(nil, in.Native.Form)
+		for _, name := range in.Native.Fields {
+			for _, value := range in.Header[name] {
 				parts = replay.AppendPart(parts, name+": "+value)
 			}
 		}
-		c.hash = replay.KeyOf(replay.AppendPart(parts, c.Native.Body))
+		o.hash = replay.KeyOf(replay.AppendPart(parts, in.Native.Body))
 	}
-	c.hashed = true
-	return c.hash
+	o.hashed = true
+	return o.hash
 }
 
-// claimKey claims the call's Idempotency-Key, if it has one: then it happens here, or it was served already, and that answer
+// takeClaim claims the call's Idempotency-Key, if it has one: then it happens here, or it was served already, and that answer
 // is given.
-func (c *call) claimKey() (given *Answer, f *failure.Failure) {
+func (c *call) takeClaim() (given *Answer, f *failure.Failure) {
 	if c.g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
 		return nil, nil
 	}
@@ -99,7 +149,7 @@ func (c *call) claimKey() (given *Answer, f *failure.Failure) {
 	if c.Request.Stream {
 		lease += ClientTimeout // until its first content is sent
 	}
-	held, before, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant, c.keyOfClaim(), c.bodyHash(), lease)
+	held, before, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant, c.claimKey(c.tenancy.user), c.once.bodyHash(&c.Call), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}
@@ -107,8 +157,7 @@ func (c *call) claimKey() (given *Answer, f *failure.Failure) {
 		s := &replayed{Answer: *before, from: StoredClaim}
 		return s.answer(), nil
 	}
-	c.claimRoom = claim{Claim: held, until: c.g.Now().Add(lease)}
-	c.claim = &c.claimRoom
+	c.once.claim = claim{Claim: held, until: c.g.Now().Add(lease)}
 	return nil, nil
 }
 
@@ -142,12 +191,12 @@ func (c *call) claimFailure(err error) *failure.Failure {
 // endClaim ends the claim: with the answer if there is one, open for another try
 // if the call was definitely not served, and held where that is not known.
 func (c *call) endClaim() {
-	if c.claim == nil {
+	if !c.once.claim.held() {
 		return
 	}
-	claim := c.claim
-	c.claim = nil
-	end := claimEnd{claim: claim.Claim, ctx: c.lasting(), ttl: c.g.Claims.TTL}
+	held := c.once.claim
+	c.once.claim = claim{}
+	end := claimEnd{claim: held.Claim, ctx: c.lasting(), ttl: c.g.Claims.TTL}
 	until := c.g.Now().Add(end.ttl)
 	if c.caches() && !c.g.Answers.Remote {
 		c.recording.keep() // for the cache as well
@@ -157,14 +206,14 @@ func (c *call) endClaim() {
 	switch {
 	case ok:
 		end.as = finish
-	case c.recording != nil && c.recording.whole && c.outcome.Code == "":
+	case c.recording.on && c.recording.whole && c.outcome.Code == "":
 		end.as = serve
-	case c.recording != nil || c.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
+	case c.recording.on || c.route.mayHaveExecuted || c.outcome.Status == 0: // or a panic broke it off
 		end.as = hold
 	default:
 		end.as = release
-		if !claim.left {
-			until = claim.until // it ends by itself
+		if !held.left {
+			until = held.until // it ends by itself
 		}
 	}
 	if err := end.do(); errors.Is(err, replay.ErrUnavailable) {
@@ -205,21 +254,3 @@ func (e claimEnd) retry(until time.Time) {
 		}
 	}
 }
-
-// lasting is the client's context for what is done whether it has left or not.
-func (c *call) lasting() context.Context {
-	c.unending.Context = c.ctx //nolint:fatcontext // it is the same one each time
-	return &c.unending
-}
-
-// unending is what [context.WithoutCancel] makes, in one piece with the call.
-type unending struct{ context.Context }
-
-// Deadline implements [context.Context].
-func (*unending) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-// Done implements [context.Context].
-func (*unending) Done() <-chan struct{} { return nil }
-
-// Err implements [context.Context].
-func (*unending) Err() error { return nil }

@@ -3,7 +3,6 @@ package alipayai
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"io"
 	"math"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -38,7 +38,7 @@ type stream struct {
 	// passing is the decoder where nothing else reads the events that it passes on as they came; nil for none.
 	passing wire.Passing
 	// guard holds back what its rules may refuse; nil for none. refused is the failure of what they have refused.
-	guard   *guardedStream
+	guard   *moderate.Guard
 	refused *failure.Failure
 	// pending are the bytes of events that have not been given out yet, at
 	// first those up to the first content. Its buffer is pooled.
@@ -114,67 +114,47 @@ func (s *stream) begin() bool {
 }
 
 // BeforeGrowing implements [wire.Grower].
-func (s *stream) BeforeGrowing() error { return s.call.reserveEvent(s.Exchange) }
-
-// largeEvent is the size of events, in bytes, from which on they take their room from
-// MaxBuffered.
-const largeEvent = 1 << 20
-
-// reserveEvent waits for room for an event as large as an answer may be, as it comes
-// and as it goes out.
-func (c *call) reserveEvent(x *upstream.Exchange) error {
-	need := min(2*c.g.MaxAnswer, c.g.MaxBuffered)
-	if c.buffered.bytes >= need {
-		return nil
-	}
-	x.Watch.Pause() // it is not the upstream that is waited for
-	defer x.Watch.Resume()
-	room, cancel := context.WithTimeout(x.Context(), max(c.deadline().Sub(c.g.Now()), time.Second))
-	defer cancel()
-	if c.buffered.reserve(room, c.g.Room.left, need) != nil {
-		return errNoRoom
-	}
-	return nil
+func (s *stream) BeforeGrowing() error {
+	return s.call.intake.reserveEvent(s.call.g, s.Exchange, s.call.deadline())
 }
 
-// openStream reads s up to its first content, or to a clean end of an answer
+// open reads the stream up to its first content, or to a clean end of an answer
 // that has none.
-func (c *call) openStream(s *stream) (*Answer, *failure.Failure) {
+func (s *stream) open() (*Answer, *failure.Failure) {
 	s.pending = buffers.Get().(*bytes.Buffer)
 	for {
-		chunk, f := c.readEvent(s)
+		chunk, f := s.readEvent()
 		switch {
 		case f != nil:
 		case s.done && s.finish == "" && s.contentEvents == 0:
 			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
 		case chunk.Content || s.pending.Len() <= largeEvent:
-		case int64(s.pending.Len()) > c.g.MaxAnswer:
+		case int64(s.pending.Len()) > s.call.g.MaxAnswer:
 			f = failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has no content in as many bytes as an answer may have")
-		case c.reserveEvent(s.Exchange) != nil:
+		case s.BeforeGrowing() != nil:
 			f = noRoom()
 		}
 		if f != nil {
 			if s.refused != nil {
-				c.outcome.Usage = s.usage
-				c.estimateStream(s)
-				c.chargeStream(s)
+				s.charge()
 			}
 			s.close()
 			return nil, f
 		}
-		if chunk.Content && !s.done && !s.guard.givesText() {
+		if chunk.Content && !s.done && !s.givesText() {
 			s.Watch.Arm(s.timeout, failure.ErrNoEvent) // there is content, which goes on
 			continue
 		}
 		if chunk.Content || s.done {
-			c.answer = Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s, native: s.native}
-			return &c.answer, nil
+			a := &s.call.answer
+			*a = Answer{Status: s.Response.StatusCode, header: s.Response.Header, model: s.model, stream: s, native: s.native}
+			return a, nil
 		}
 	}
 }
 
 // readEvent reads one event, makes sense of it, and adds it to what is pending.
-func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
+func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	event, err := s.events.Next()
 	var chunk wire.Chunk
 	switch {
@@ -202,7 +182,7 @@ func (c *call) readEvent(s *stream) (wire.Chunk, *failure.Failure) {
 		if s.received != nil {
 			received = s.received.Bytes()
 		}
-		return chunk, c.failed(s.provider, s.Exchange, reported, received, event.Raw)
+		return chunk, s.call.at(s.provider).failed(s.Exchange, reported, received, event.Raw)
 	}
 	if chunk.Content {
 		s.content += int64(chunk.ContentBytes)
@@ -331,5 +311,5 @@ func (s *stream) give(events []byte, done bool) {
 		s.pending.Write(events)
 		return
 	}
-	s.refused = s.guard.give(s.pending, events, done)
+	s.refused = s.giveGuarded(events, done)
 }

@@ -26,9 +26,7 @@ const (
 )
 
 func IdempotencyID(tenant string, endpoint upstream.Endpoint, key, requestID string) string {
-	c := &call{Call: Call{Tenant: tenant, Endpoint: endpoint, IdempotencyKey: key}}
-	c.outcome.RequestID = requestID
-	return c.newIdempotencyID()
+	return (&Call{Tenant: tenant, Endpoint: endpoint, IdempotencyKey: key}).upstreamKey("", requestID)
 }
 
 func (l *TenantLimits) Allow(tenant string, now time.Time) (limiter.TenantCall, *failure.Failure) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
@@ -21,8 +22,8 @@ func TestAnnouncedBodyHasRoomAtOnce(t *testing.T) {
 		body := &widest{Reader: bytes.NewReader(make([]byte, min(announced, 1000)))}
 		for buffers.Get().(*bytes.Buffer).Cap() > 0 { // others have left some that had room
 		}
-		c := &call{g: &Gateway{MaxAnswer: 1 << 30}}
-		if _, err := c.readAll(&upstream.Exchange{Response: &http.Response{ContentLength: announced, Body: body}}); err != nil {
+		x := &upstream.Exchange{Response: &http.Response{ContentLength: announced, Body: body}}
+		if _, err := new(intake).readAll(&Gateway{MaxAnswer: 1 << 30}, x, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if body.most < want || body.most > want+4*bytes.MinRead+want/4 {
@@ -62,9 +63,8 @@ func TestCostOfSeveralAttempts(t *testing.T) {
 		"two currencies":         {[]Cost{of(1, "CNY", ledger.Known), of(2, "USD", ledger.Unknown), of(3, "CNY", ledger.Known)}, "4 CNY, 2 USD;at_most"},
 		"one without a price":    {[]Cost{of(0, "", ledger.Unknown), of(2, "USD", ledger.Known)}, "2 USD"},
 	} {
-		c := &call{g: &Gateway{Spending: new(Spending)}}
-		c.outcome.Costs = tt.costs
-		if got := c.cost(); got != tt.want {
+		a := &account{spending: new(Spending), out: &Outcome{Costs: tt.costs}}
+		if got := a.cost(); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}

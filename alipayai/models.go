@@ -26,7 +26,7 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 	listed := make(map[string]bool)
 	answered, unasked := false, 0
 	for _, p := range c.g.Providers {
-		if c.isAskedForModels(p) {
+		if c.at(p).listsModels() {
 			unasked++
 		}
 	}
@@ -37,7 +37,7 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 		}
 	}
 	for _, p := range c.g.Providers {
-		if !p.Within(c.regions) {
+		if !p.Within(c.tenancy.regions) {
 			continue // no call of the tenant's goes there
 		}
 		for _, alias := range slices.Sorted(maps.Keys(p.ModelMap)) {
@@ -61,7 +61,7 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 		if (answered || failed != nil) && c.g.Now().After(c.latest()) {
 			break
 		}
-		upstream, f := c.upstreamModels(p)
+		upstream, f := c.at(p).models()
 		if f != nil {
 			if f.ClientGone {
 				return nil, f
@@ -84,9 +84,9 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 	}, nil
 }
 
-// isAskedForModels reports whether p is asked which models it has.
-func (c *call) isAskedForModels(p *upstream.Provider) bool {
-	return p.Within(c.regions) && len(p.Models) == 0 && p.Has(upstream.EndpointModels)
+// listsModels reports whether p is asked which models it has.
+func (q at) listsModels() bool {
+	return q.p.Within(q.tenancy.regions) && len(q.p.Models) == 0 && q.p.Has(upstream.EndpointModels)
 }
 
 // shareTime gives the next of some providers its part of the time that the client still waits.
@@ -95,19 +95,19 @@ func (c *call) shareTime(unasked int) {
 		return
 	}
 	now, end := c.g.Now(), c.Received.Add(min(c.Waits, c.g.Deadline))
-	c.by = now.Add(end.Sub(now) / time.Duration(unasked))
+	c.route.by = now.Add(end.Sub(now) / time.Duration(unasked))
 }
 
-// upstreamModels asks p for its models.
-func (c *call) upstreamModels(p *upstream.Provider) ([]string, *failure.Failure) {
-	c.outcome.Provider = p.Name
-	admitted, f := c.allowed(p)
+// models asks p for its models.
+func (q at) models() ([]string, *failure.Failure) {
+	q.outcome.Provider = q.p.Name
+	admitted, f := q.allowed()
 	if f != nil {
 		return nil, f
 	}
 	// A list of models says nothing of how calls fare.
 	defer admitted.Done(failover.Ignored)
-	a, f := c.ask(p, false)
+	a, f := q.ask(false)
 	if f != nil {
 		return nil, f
 	}
@@ -161,6 +161,5 @@ func (g *Gateway) EstimateTokens(tenant string, r wire.Request, counts upstream.
 		}
 		break
 	}
-	c := call{Call: Call{Request: r}}
-	return estimate.Tokens(c.promptText()) + int64(r.Images)*cmp.Or(picture, pictureTokens), true
+	return estimate.Tokens(textOf(r)) + int64(r.Images)*cmp.Or(picture, pictureTokens), true
 }

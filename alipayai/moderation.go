@@ -3,11 +3,9 @@ package alipayai
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
@@ -100,13 +98,13 @@ type BlockedAnswer struct {
 	Policy, RequestID, Tenant, Provider string
 }
 
-// refuse gives the failure of an answer of provider's to c, which breaks a policy of its guard.
-func (o *OutputGuard) refuse(c *call, provider, policy string) *failure.Failure {
-	policy = moderate.PolicyName(o.Name, policy)
+// refuse gives the failure of an answer that breaks that policy, which is named as in its rules.
+func (o *OutputGuard) refuse(a BlockedAnswer) *failure.Failure {
+	a.Policy = moderate.PolicyName(o.Name, a.Policy)
 	if o.Blocked != nil {
-		o.Blocked(BlockedAnswer{Policy: policy, RequestID: c.outcome.RequestID, Tenant: c.Tenant, Provider: provider})
+		o.Blocked(a)
 	}
-	return outputBlocked(policy)
+	return outputBlocked(a.Policy)
 }
 
 // verdictWatch ends whatever a call waits for as soon as its verdict forbids it. That of a call without one does nothing.
@@ -116,12 +114,12 @@ type verdictWatch struct {
 }
 
 // watchVerdict begins to watch. Until the watch ends, the call's context is one that ends with a verdict against it.
-func (c *call) watchVerdict() (w verdictWatch) {
+func (c *call) watchVerdict() verdictWatch {
 	if c.Verdict == nil {
-		return w
+		return verdictWatch{}
 	}
-	w = verdictWatch{c.ctx, make(chan struct{})}
-	ctx, cancel := context.WithCancel(c.ctx)
+	client, ended := c.ctx, make(chan struct{})
+	ctx, cancel := context.WithCancel(client)
 	c.ctx = ctx
 	go func(v *Verdict) {
 		select {
@@ -129,10 +127,10 @@ func (c *call) watchVerdict() (w verdictWatch) {
 			if v.failed != nil {
 				cancel()
 			}
-		case <-w.ended:
+		case <-ended:
 		}
 	}(c.Verdict)
-	return w
+	return verdictWatch{client, ended}
 }
 
 // end ends the watch of c, which has an answer or failed by f, and gives what it fails by: by its verdict where that
@@ -164,23 +162,23 @@ func (v *Verdict) known() bool {
 // cleared is closed when there is a verdict, on one call at least of a pack; nil where none is needed.
 func (c *call) cleared() <-chan struct{} {
 	switch {
-	case c.pack != nil:
-		return c.pack.cleared
+	case c.packing.group != nil:
+		return c.packing.group.cleared
 	case c.Verdict == nil:
 		return nil
 	}
 	return c.Verdict.done
 }
 
-// forbidden gives the failure of a call that must not be sent, just before it is.
-func (c *call) forbidden() *failure.Failure {
+// forbids gives the failure of a call that must not be sent, just before it is; nil where no verdict is needed.
+func (v *Verdict) forbids() *failure.Failure {
 	switch {
-	case c.Verdict == nil:
+	case v == nil:
 		return nil
-	case !c.Verdict.known():
+	case !v.known():
 		return ModerationUnavailable("the moderator") // whoever sends has not waited
 	}
-	return c.Verdict.failed
+	return v.failed
 }
 
 // SetVerdict makes v the call's, if it is for the call's own request; else the call is not sent.
@@ -223,11 +221,11 @@ func (c *call) guardWhole(a *Answer, own []byte) *failure.Failure {
 	if a.replayed != nil {
 		provider = a.replayed.Provider
 	}
-	return c.Guard.refuse(c, provider, policy)
+	return c.Guard.refuse(BlockedAnswer{policy, c.outcome.RequestID, c.Tenant, provider})
 }
 
 // canonical gives the canonical form of a whole answer, or a whole stream, in that of the call's Native.
-func (c *call) canonical(body []byte, stream bool) ([]byte, error) {
+func (c *Call) canonical(body []byte, stream bool) ([]byte, error) {
 	ask := wire.Ask{Request: c.Request}
 	if !stream {
 		translated, _, err := c.Native.Format.DecodeAnswer(body, ask)
@@ -250,81 +248,36 @@ func (c *call) canonical(body []byte, stream bool) ([]byte, error) {
 	}
 }
 
-// guardedStream is the guard of one stream.
-type guardedStream struct {
-	*moderate.Guard
-	c *call
-	x *upstream.Exchange
-}
-
-// guardOf makes the guard of the exchange's stream; nil for none.
-func (c *call) guardOf(x *upstream.Exchange) *guardedStream {
-	if c.Guard == nil || c.Endpoint != upstream.EndpointChat {
+// stream makes the guard of a stream of that endpoint; nil for none.
+func (o *OutputGuard) stream(endpoint upstream.Endpoint) *moderate.Guard {
+	if o == nil || endpoint != upstream.EndpointChat {
 		return nil
 	}
-	if g := c.Guard.Rules.Guard(c.Guard.Window); g != nil {
-		return &guardedStream{Guard: g, c: c, x: x}
-	}
-	return nil
+	return o.Rules.Guard(o.Window)
 }
 
 // givesText reports whether some text of the stream has been given out, or nothing holds it back.
-func (g *guardedStream) givesText() bool { return g == nil || g.GivenText() }
+func (s *stream) givesText() bool { return s.guard == nil || s.guard.GivenText() }
 
-// give takes the next events of the stream, and writes those that may be given out; the last of all where done.
-func (g *guardedStream) give(to *bytes.Buffer, events []byte, done bool) *failure.Failure {
+// giveGuarded adds those of the next events to what is pending that the guard gives out; the last of all where done.
+func (s *stream) giveGuarded(events []byte, done bool) *failure.Failure {
+	c := s.call
 	// events may stand in the spare room of the buffer itself.
-	released, policy := g.Add(nil, events)
+	released, policy := s.guard.Add(nil, events)
 	if policy == "" && done {
-		released, policy = g.End(released)
+		released, policy = s.guard.End(released)
 	}
 	if policy != "" {
-		return g.c.Guard.refuse(g.c, g.c.outcome.Provider, policy)
+		return c.Guard.refuse(BlockedAnswer{policy, c.outcome.RequestID, c.Tenant, c.outcome.Provider})
 	}
-	to.Write(released)
-	switch held := int64(g.Held()); {
-	case held > g.c.g.MaxAnswer:
+	s.pending.Write(released)
+	switch held := int64(s.guard.Held()); {
+	case held > c.g.MaxAnswer:
 		return failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has more bytes around a word than an answer may have")
-	case held > largeEvent && g.c.reserveEvent(g.x) != nil:
+	case held > largeEvent && s.BeforeGrowing() != nil:
 		return noRoom()
 	}
 	return nil
-}
-
-// BlockedCalls remembers, for TTL, the requests that providers have blocked, so that they are not sent there again.
-type BlockedCalls struct {
-	Calls *moderate.Blocked
-	TTL   time.Duration
-}
-
-// blockedKey is that of the call at p: by tenant, account, model, exact body and user.
-func (c *call) blockedKey(p *upstream.Provider, body []byte) [sha256.Size]byte {
-	return c.g.Blocked.Calls.Key(c.Tenant, p.Account(), string(c.Endpoint), p.UpstreamModel(c.Request.Model), string(body), c.userAt(p))
-}
-
-// wasBlocked gives the failure of a call that p has blocked already.
-func (c *call) wasBlocked(p *upstream.Provider, body []byte) *failure.Failure {
-	if c.g.Blocked == nil || c.Tenant == AnonymousTenant || body == nil || c.g.Blocked.Calls.Empty() {
-		return nil
-	}
-	was, ok := c.g.Blocked.Calls.Get(c.blockedKey(p, body), c.g.Now())
-	if !ok {
-		return nil
-	}
-	f := &failure.Failure{Class: failure.Blocked}
-	f.Status, f.Code, f.Message, f.Param = was.Status, was.Code, was.Message, was.Param
-	c.g.Observer.Rejected(p.Name, failure.CodeBlockedBefore)
-	return f
-}
-
-// rememberBlocked notes that p has blocked the call.
-func (c *call) rememberBlocked(p *upstream.Provider, body []byte, f *failure.Failure) {
-	if c.g.Blocked == nil || c.Tenant == AnonymousTenant || body == nil || f.Class != failure.Blocked || !f.FromUpstream {
-		return
-	}
-	kept := f.Error
-	c.mask().Texts(&kept.Code, &kept.Message, &kept.Param)
-	c.g.Blocked.Calls.Put(c.blockedKey(p, body), kept, c.g.Now().Add(c.g.Blocked.TTL))
 }
 
 // Moderation is what a moderator before a door knows of a request.
@@ -359,7 +312,7 @@ func GuardKept(ctx context.Context, tenant string, body []byte) *failure.Failure
 	if policy == "" {
 		return nil
 	}
-	f := m.Guard.refuse(&call{Call: Call{Tenant: tenant}}, "", policy)
+	f := m.Guard.refuse(BlockedAnswer{Policy: policy, Tenant: tenant})
 	f.Sent, f.NoRetry = false, false // nothing is asked for it
 	return f
 }

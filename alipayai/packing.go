@@ -136,6 +136,18 @@ func setDefault[T comparable](to *T, value T) {
 	}
 }
 
+// packing is a call's part in a pack.
+type packing struct {
+	// one is what the call would bring into a pack, once that was read; see readPackable.
+	one *packable
+	// group is the pack that it is the call of, and lost is its part of what a pack took that brought it no answer; nil for
+	// none.
+	group *group
+	lost  *wire.Usage
+	// comparison says that it is made to compare an answer of a pack.
+	comparison bool
+}
+
 // packable is what a call would bring into a pack.
 type packable struct {
 	pack.Item
@@ -157,23 +169,23 @@ func (one *packable) among(providers []*upstream.Provider) replay.Key {
 var notPackable packable
 
 // mayPack reports whether the call may be packed at p.
-func (c *call) mayPack(p *upstream.Provider) bool {
-	k := c.g.Packs
-	if k == nil || p.Profile.Agent { // whose agents take no system prompt
+func (q at) mayPack() bool {
+	k := q.g.Packs
+	if k == nil || q.p.Profile.Agent { // whose agents take no system prompt
 		return false
 	}
-	return c.readPackable() != &notPackable && k.refusals(p, c.Endpoint) < refusesPacks && !k.Agreements.Off(c.Tenant, c.g.Now())
+	return q.readPackable() != &notPackable && k.refusals(q.p, q.Endpoint) < refusesPacks && !k.Agreements.Off(q.Tenant, q.g.Now())
 }
 
 // readPackable is what the call would bring into a pack, read once.
 func (c *call) readPackable() *packable {
-	if c.packable == nil {
-		c.packable = &notPackable
+	if c.packing.one == nil {
+		c.packing.one = &notPackable
 		if c.g.Packs != nil {
-			c.packable = c.g.Packs.read(c)
+			c.packing.one = c.g.Packs.read(c)
 		}
 	}
-	return c.packable
+	return c.packing.one
 }
 
 // read says what c would bring into a pack. Never packed are calls of tenants that are not known, those
@@ -196,7 +208,7 @@ func (k *Packs) read(c *call) *packable {
 	if !ok || len(header) > 1 || k.size(&item) > k.MaxCalls/2 || item.Characters() > k.MaxCharacters/2 || item.Most() < 2 {
 		return &notPackable
 	}
-	parts := []string{c.Tenant, string(c.Endpoint), c.user} // whose token the request carries
+	parts := []string{c.Tenant, string(c.Endpoint), c.tenancy.user} // whose token the request carries
 	if item.Chats() && !k.AcrossUsers {
 		header = append(slices.Clip(header), "")
 		if !namesUser(header[0]) && !namesUser(item.User) {
@@ -216,51 +228,51 @@ func namesUser(text string) bool {
 func (k *Packs) size(item *pack.Item) int { return len(item.Texts) }
 
 // tryPacked asks p together with other calls, and alone where that brings no answer.
-func (c *call) tryPacked(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
-	if f := c.blockedAlone(p); f != nil {
+func (q at) tryPacked(alternatives bool) (*Answer, *failure.Failure) {
+	if f := q.blockedAlone(); f != nil {
 		return nil, f
 	}
-	providers := c.packAt(p)
+	providers := q.packedWith()
 	var m *member
 	var a *Answer
 	var f *failure.Failure
 	var alone string
 	for late := true; late; late = m.late && f == nil {
-		var q *charge
-		if s := c.g.Spending; s != nil && len(s.limitsOf(c.Tenant)) > 0 {
-			q, providers = c.quoteAmong(providers)
-			if c.hold(q) != nil {
-				return c.tryAlone(p, alternatives) // which takes less, or says what is wrong
+		var reserved *charge
+		if q.account.limited() {
+			reserved, providers = q.quoteAmong(providers)
+			if q.account.hold(q.ctx, reserved) != nil {
+				return q.tryAlone(alternatives) // which takes less, or says what is wrong
 			}
 		}
-		m = c.g.Packs.join(c, providers, alternatives, q)
-		if a, f, alone = c.await(m); m.late && f == nil { // it joins another when it may leave
-			f = c.awaitVerdict()
+		m = q.g.Packs.join(q.call, providers, alternatives, reserved)
+		if a, f, alone = m.await(); m.late && f == nil { // it joins another when it may leave
+			f = q.awaitVerdict()
 		}
 	}
-	p = m.at(p)
-	c.goTo(p)
+	q.p = m.at(q.p)
+	q.goTo(q.p)
 	if alone == "" {
 		return a, f
 	}
-	c.equals = c.equals.Anew() // as a repeat, this is p's
-	c.outcome.AskedAlone = alone
-	c.g.Packs.Observer.AskedAlone(p.Name, alone)
-	a, f = c.tryAlone(p, alternatives)
+	q.route.repeat() // which is p's
+	q.outcome.AskedAlone = alone
+	q.g.Packs.Observer.AskedAlone(q.p.Name, alone)
+	a, f = q.tryAlone(alternatives)
 	if f == nil && alone == aloneRefused {
-		c.g.Packs.learn(p, c.Endpoint, m.group.form) // it was for the form
+		q.g.Packs.learn(q.p, q.Endpoint, m.group.form) // it was for the form
 	}
 	return a, f
 }
 
-// packAt gives the providers that a pack with the call may go to: p, and those of its equals that may have the call in a pack.
-func (c *call) packAt(p *upstream.Provider) []*upstream.Provider {
-	providers := []*upstream.Provider{p}
-	if c.equals == nil || c.unaffordable != nil { // which goes only where it costs less: see dearer
+// packedWith gives the providers that a pack with the call may go to: p, and those of its equals that may have the call in a pack.
+func (q at) packedWith() []*upstream.Provider {
+	providers := []*upstream.Provider{q.p}
+	if q.route.equals == nil || q.account.unaffordable != nil { // which goes only where it costs less: see dearer
 		return providers
 	}
-	for _, other := range c.equals.Others {
-		if c.mayPack(other) && !c.wouldBlock(other) {
+	for _, other := range q.route.equals.Others {
+		if there := q.at(other); there.mayPack() && !there.wouldBlock() {
 			providers = append(providers, other)
 		}
 	}
@@ -275,27 +287,27 @@ func (c *call) awaitVerdict() *failure.Failure {
 }
 
 // blockedAlone gives the failure of a call that must not enter a pack, which p would block for the others' calls too.
-func (c *call) blockedAlone(p *upstream.Provider) *failure.Failure {
-	if c.g.Blocked == nil {
+func (q at) blockedAlone() *failure.Failure {
+	if q.g.Blocked == nil {
 		return nil
 	}
-	body, f := c.encode(p)
+	body, f := q.encode()
 	if f != nil {
 		return f
 	}
-	return c.wasBlocked(p, body)
+	return q.wasBlocked(body)
 }
 
 // wouldBlock reports whether p has blocked the call already, or cannot carry it.
-func (c *call) wouldBlock(p *upstream.Provider) bool {
-	if c.g.Blocked == nil || c.g.Blocked.Calls.Empty() {
+func (q at) wouldBlock() bool {
+	if q.g.Blocked == nil || q.g.Blocked.Calls.Empty() {
 		return false
 	}
-	body, f := c.encode(p)
+	body, f := q.encode()
 	if f != nil {
 		return true
 	}
-	_, was := c.g.Blocked.Calls.Get(c.blockedKey(p, body), c.g.Now())
+	_, was := q.g.Blocked.Calls.Get(q.blockedKey(body), q.g.Now())
 	return was
 }
 
@@ -322,7 +334,7 @@ func (k *Packs) learn(p *upstream.Provider, endpoint upstream.Endpoint, form ref
 
 // share is the call's part of the permits. A comparison has those that no client waits for.
 func (c *call) share() upstream.Share {
-	if c.comparison {
+	if c.packing.comparison {
 		return upstream.Share{Weight: 1, Priority: limiter.Background}
 	}
 	return c.g.share(c.Tenant)

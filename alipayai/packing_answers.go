@@ -47,7 +47,7 @@ func (g *group) deal(a *Answer) {
 				continue
 			}
 		}
-		if item := &m.call.packable.Item; item.Chats() && item.Fixed && chosen(g.k.Verify) {
+		if item := &m.call.packing.one.Item; item.Chats() && item.Fixed && chosen(g.k.Verify) {
 			g.k.compare(m.call, g.p, item, part.Text)
 		}
 	}
@@ -87,10 +87,10 @@ func (k *Packs) compare(of *call, p *upstream.Provider, item *pack.Item, packed 
 		defer k.comparing.Add(-1)
 		defer func() { _ = recover() }() // nothing is lost but a comparison
 		c := of.g.background(of, p, request)
-		c.comparison = true
-		defer c.settleSpending() // of a panic
-		a, f := c.ask(p, true)   // it is not worth a wait for a provider that is held
-		defer c.buffered.release()
+		c.packing.comparison, c.account.payer = true, ComparisonTenant
+		defer c.account.settle()  // of a panic
+		a, f := c.at(p).ask(true) // it is not worth a wait for a provider that is held
+		defer c.intake.room.release()
 		if f != nil {
 			return
 		}
@@ -106,11 +106,10 @@ func (k *Packs) compare(of *call, p *upstream.Provider, item *pack.Item, packed 
 	}()
 }
 
-// addLost adds what the call took in a pack that brought it no answer.
-func (c *call) addLost() {
-	if c.lost != nil && c.lost.OK {
-		u := &c.outcome.Usage
-		u.Prompt, u.Completion, u.Total, u.OK = u.Prompt+c.lost.Prompt, u.Completion+c.lost.Completion, u.Total+c.lost.Total, true
+// addLost adds to u what the call took in a pack that brought it no answer.
+func (k *packing) addLost(u *wire.Usage) {
+	if k.lost != nil && k.lost.OK {
+		u.Prompt, u.Completion, u.Total, u.OK = u.Prompt+k.lost.Prompt, u.Completion+k.lost.Completion, u.Total+k.lost.Total, true
 	}
 }
 
@@ -137,10 +136,10 @@ type member struct {
 	lost wire.Usage
 }
 
-// await waits for the result of m, as long as the client and the call's deadline permit.
+// await waits for the result of m, as long as the client and the deadline of m's call permit.
 // alone is why the call has to be asked alone; empty where it has its result. A late member has none of these.
-func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
-	g := m.group
+func (m *member) await() (a *Answer, f *failure.Failure, alone string) {
+	c, g := m.call, m.group
 	timer := time.NewTimer(c.deadline().Sub(c.g.Now()))
 	defer timer.Stop()
 	for cleared := c.cleared(); ; {
@@ -149,34 +148,34 @@ func (c *call) await(m *member) (a *Answer, f *failure.Failure, alone string) {
 			cleared = nil
 			g.decided(m)
 		case <-m.out:
-			return c.take(m)
+			return m.take()
 		case <-g.done:
-			return c.take(m)
+			return m.take()
 		case <-c.ctx.Done():
-			return c.abandon(m)
+			return m.abandon()
 		case <-timer.C:
-			return c.timeOut(m)
+			return m.timeOut()
 		}
 	}
 }
 
 // abandon gives what is left for a call whose client has left.
-func (c *call) abandon(m *member) (a *Answer, f *failure.Failure, alone string) {
-	if !m.group.leave(m) {
+func (m *member) abandon() (a *Answer, f *failure.Failure, alone string) {
+	if c := m.call; !m.group.leave(m) {
 		m.release()
 		return nil, failure.OfTransport(c.ctx, c.ctx, c.ctx.Err(), false), ""
 	}
 	// Its part of what the pack takes is the call's, although its client has left.
 	<-m.group.done
-	return c.take(m)
+	return m.take()
 }
 
 // timeOut gives what is left for a call whose deadline has passed.
-func (c *call) timeOut(m *member) (a *Answer, f *failure.Failure, alone string) {
-	left := m.group.leave(m)
+func (m *member) timeOut() (a *Answer, f *failure.Failure, alone string) {
+	c, left := m.call, m.group.leave(m)
 	if !m.gone && !m.late {
 		<-m.group.done
-		return c.take(m)
+		return m.take()
 	}
 	if !left {
 		m.release()
@@ -184,7 +183,7 @@ func (c *call) timeOut(m *member) (a *Answer, f *failure.Failure, alone string) 
 	over, cancel := context.WithCancelCause(c.ctx)
 	cancel(failure.ErrDeadline)
 	f = failure.OfTransport(c.ctx, over, failure.ErrDeadline, left)
-	c.mayHaveExecuted = c.mayHaveExecuted || f.MayHaveExecuted()
+	c.route.mayHaveExecuted = c.route.mayHaveExecuted || f.MayHaveExecuted()
 	return nil, f, ""
 }
 
@@ -211,23 +210,23 @@ func (g *group) leave(m *member) (left bool) {
 		g.waiting = slices.Delete(g.waiting, i, i+1)
 	} else if i := slices.Index(g.members, m); i >= 0 {
 		g.members = slices.Delete(g.members, i, i+1)
-		g.size -= g.k.size(&m.call.packable.Item)
-		g.characters -= m.call.packable.Characters()
+		g.size -= g.k.size(&m.call.packing.one.Item)
+		g.characters -= m.call.packing.one.Characters()
 	}
 	return false
 }
 
 // take makes m's result the call's.
-func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
-	g, pc := m.group, m.group.call
+func (m *member) take() (a *Answer, f *failure.Failure, alone string) {
+	c, g, pc := m.call, m.group, m.group.call
 	if m.late {
 		m.release()
 		return nil, nil, ""
 	}
 	c.outcome.Attempts += pc.outcome.Attempts - g.attempts
-	c.filter, c.sent, c.hiding = pc.filter, append(c.sent, pc.sent...), nil
-	c.unsupported, c.lost = pc.unsupported, &m.lost
-	c.mayHaveExecuted = c.mayHaveExecuted || pc.mayHaveExecuted || m.f == nil && m.alone != ""
+	c.secrets.join(&pc.secrets)
+	c.carried.unsupported, c.packing.lost = pc.carried.unsupported, &m.lost
+	c.route.mayHaveExecuted = c.route.mayHaveExecuted || pc.route.mayHaveExecuted || m.f == nil && m.alone != ""
 	if g.sealed != nil {
 		if c.outcome.Pack != "" { // that of the provider before
 			c.outcome.Pack += ", "
@@ -246,8 +245,8 @@ func (c *call) take(m *member) (a *Answer, f *failure.Failure, alone string) {
 		c.outcome.Packed = len(g.members)
 		return m.a, nil, ""
 	}
-	c.buffered, pc.buffered = pc.buffered, buffered{}
-	c.charge, pc.charge = pc.charge, nil // a stream is charged when it ends
+	c.intake.room, pc.intake.room = pc.intake.room, buffered{}
+	c.account.charge, pc.account.charge = pc.account.charge, nil // a stream is charged when it ends
 	if s := m.a.stream; s != nil {
 		s.call = c
 		context.AfterFunc(c.ctx, g.cancel)

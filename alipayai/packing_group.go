@@ -66,7 +66,7 @@ type group struct {
 // background makes a call of of's tenant to p that belongs to no client.
 func (g *Gateway) background(of *call, p *upstream.Provider, r wire.Request) *call {
 	c := g.begin(context.Background(), &Call{Endpoint: of.Endpoint, Tenant: of.Tenant, Request: r, Format: of.Format})
-	c.user = of.user
+	c.tenancy.user = of.tenancy.user
 	c.goTo(p)
 	return c
 }
@@ -74,12 +74,12 @@ func (g *Gateway) background(of *call, p *upstream.Provider, r wire.Request) *ca
 // join gives c, which may go to those providers, a place in the open group of its kind, or in a new one, which is to
 // ask the first of them.
 func (k *Packs) join(c *call, providers []*upstream.Provider, alternatives bool, reserved *charge) *member {
-	key := c.packable.among(providers)
+	key := c.packing.one.among(providers)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	g := k.open[key]
-	cleared := c.forbidden() == nil
-	if g != nil && cleared && !g.fits(c.packable) {
+	cleared := c.Verdict.forbids() == nil
+	if g != nil && cleared && !g.fits(c.packing.one) {
 		g.close()
 		g = nil
 	}
@@ -87,10 +87,10 @@ func (k *Packs) join(c *call, providers []*upstream.Provider, alternatives bool,
 		p := providers[0]
 		g = &group{k: k, key: key, providers: providers, p: p, alternatives: alternatives, full: make(chan struct{}), cleared: make(chan struct{}), done: make(chan struct{})}
 		g.call = c.g.background(c, p, c.Request)
-		g.call.Received, g.call.pack = c.Received, g
+		g.call.Received, g.call.packing.group = c.Received, g
 		g.call.outcome.RequestID, g.call.outcome.Attempts, g.attempts = c.outcome.RequestID, c.outcome.Attempts, c.outcome.Attempts
 		g.call.ctx, g.cancel = context.WithCancel(context.Background())
-		g.call.equals = c.equals.Anew()
+		g.call.route.equals = c.route.equals.Anew()
 		k.open[key] = g
 		ended := k.Running()
 		go func() {
@@ -115,12 +115,12 @@ func (g *group) admit(m *member) {
 	}
 	c := m.call
 	g.members = append(g.members, m)
-	g.size += g.k.size(&c.packable.Item)
-	g.characters += c.packable.Characters()
+	g.size += g.k.size(&c.packing.one.Item)
+	g.characters += c.packing.one.Characters()
 	if c.Received.After(g.latest) {
 		g.latest = c.Received
 	}
-	if g.size == g.k.MaxCalls || len(g.members) == c.packable.Most() {
+	if g.size == g.k.MaxCalls || len(g.members) == c.packing.one.Most() {
 		g.close()
 	}
 }
@@ -130,11 +130,11 @@ func (g *group) decided(m *member) {
 	g.k.mu.Lock()
 	defer g.k.mu.Unlock()
 	i := slices.Index(g.waiting, m)
-	if i < 0 || m.call.forbidden() != nil {
+	if i < 0 || m.call.Verdict.forbids() != nil {
 		return // it has left, or will
 	}
 	g.waiting = slices.Delete(g.waiting, i, i+1)
-	if g.fits(m.call.packable) {
+	if g.fits(m.call.packing.one) {
 		g.admit(m)
 	} else {
 		g.turnAway(m)
@@ -198,14 +198,14 @@ func (g *group) run() {
 
 // ask waits for the first permit of the group's providers, and asks the one that has it.
 func (g *group) ask() (*Answer, *failure.Failure) {
-	e := g.call.equals
+	e := g.call.route.equals
 	if e == nil {
-		return g.call.tryAlone(g.p, g.alternatives)
+		return g.call.at(g.p).tryAlone(g.alternatives)
 	}
 	defer e.Release()
 	for {
 		e.Others = slices.DeleteFunc(slices.Clone(g.providers), func(p *upstream.Provider) bool { return p == g.p })
-		a, f := g.call.tryAlone(g.p, g.alternatives)
+		a, f := g.call.at(g.p).tryAlone(g.alternatives)
 		if f == nil || e.Next == nil || e.Next == g.p {
 			return a, f
 		}
@@ -238,9 +238,9 @@ func (g *group) guarded(do func()) (f *failure.Failure) {
 		f = failure.BadAnswer(failure.CodeGateway, "the gateway failed while it served this call")
 		f.Cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		if f.Sent = g.left; g.left {
-			g.call.settleSpending()
+			g.call.account.settle()
 		} else {
-			g.call.chargeNothing()
+			g.call.account.nothing()
 		}
 		g.call.g.Observer.Attempted(g.call.attempted(f))
 	}()
@@ -252,12 +252,12 @@ func (g *group) guarded(do func()) (f *failure.Failure) {
 // rate cap and those that may be kept waiting. It gives a body that stands for the pack's
 // in the queue.
 func (g *group) gather() []byte {
-	least := g.call.waitAt(g.p)
+	least := g.call.at(g.p).waits()
 	for _, p := range g.providers {
-		least = min(least, g.call.waitAt(p))
+		least = min(least, g.call.at(p).waits())
 	}
 	wait := g.k.MaxWait - least
-	if e := g.call.equals; wait > 0 && (e == nil || e.Next == nil) { // else there is a permit
+	if e := g.call.route.equals; wait > 0 && (e == nil || e.Next == nil) { // else there is a permit
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
@@ -294,7 +294,7 @@ func (g *group) seal() (upstream.Sealed, *failure.Failure) {
 			return upstream.Sealed{}, f
 		}
 	}
-	return upstream.Sealed{ID: pc.idempotencyID, Stream: pc.Request.Stream, Header: pc.Header, Body: g.body, Deadline: pc.deadline()}, nil
+	return upstream.Sealed{ID: pc.once.id, Stream: pc.Request.Stream, Header: pc.Header, Body: g.body, Deadline: pc.deadline()}, nil
 }
 
 // compose makes the body of what leaves.
@@ -302,18 +302,19 @@ func (g *group) compose() (f *failure.Failure) {
 	pc := g.call
 	if len(g.members) == 1 {
 		one := g.members[0].call
-		pc.Request, pc.Header, pc.preferred, pc.idempotencyID = one.Request, one.Header, one.preferred, one.idempotencyID
+		pc.Request, pc.Header, pc.route.preferred, pc.once.id = one.Request, one.Header, one.route.preferred, one.once.id
+		pc.secrets.client = one.Header
 		pc.Guard = one.Guard
 		pc.outcome.RequestID = one.outcome.RequestID
-		pc.prompt = one.prompt
-		if g.body, f = pc.encode(g.p); f != nil {
+		pc.account.prompt = one.account.prompt
+		if g.body, f = pc.at(g.p).encode(); f != nil {
 			return f
 		}
 		return g.cover()
 	}
 	items := make([]pack.Item, len(g.members))
 	for i, m := range g.members {
-		items[i] = m.call.packable.Item
+		items[i] = m.call.packing.one.Item
 	}
 	g.form = g.k.refusals(g.p, pc.Endpoint)
 	g.sealed = pack.New(items, g.form < refusesFormat && g.p.Format.Name() == wire.OpenAI)
@@ -326,9 +327,9 @@ func (g *group) compose() (f *failure.Failure) {
 		return failure.UnreadableRequest(err)
 	}
 	pc.outcome.RequestID, pc.outcome.Packed = NewRequestID(), len(items)
-	pc.idempotencyID = pc.outcome.RequestID
-	pc.PackedWith, pc.prompt = len(items)-1, prompt{} // which was counted for the first call
-	if g.body, f = pc.encode(g.p); f != nil {
+	pc.once.id = pc.outcome.RequestID
+	pc.PackedWith, pc.account.prompt = len(items)-1, prompt{} // which was counted for the first call
+	if g.body, f = pc.at(g.p).encode(); f != nil {
 		return f
 	}
 	if f = g.cover(); f == nil {
@@ -351,13 +352,13 @@ func (g *group) end(a *Answer, f *failure.Failure) {
 		}
 	case g.sealed != nil:
 		g.deal(a)
-		g.call.buffered.release()
+		g.call.intake.room.release()
 	case g.members[0].gone:
 		if a.stream != nil {
-			g.call.closeStream(a.stream, false)
+			a.stream.settle(false)
 		}
 		g.members[0].lost = a.usage
-		g.call.buffered.release()
+		g.call.intake.room.release()
 	default:
 		g.members[0].a = a
 		if a.stream != nil {

@@ -2,7 +2,6 @@ package alipayai
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
-	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover/balance"
 	"github.com/caddy-alipayai/gateway/failover/canary"
@@ -40,18 +38,18 @@ func (c *call) class() Class {
 
 // plan gives the providers that may serve the call, in order of preference.
 func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
-	providers := c.providersRoom[:0]
+	providers := c.route.room[:0]
 	for _, p := range c.g.Providers {
 		switch {
 		case !p.Serves(c.Endpoint, c.Request.Model):
-		case !p.Within(c.regions):
-			c.keptOut = true
+		case !p.Within(c.tenancy.regions):
+			c.route.keptOut = true
 		default:
 			providers = append(providers, p)
 		}
 	}
-	if len(providers) == 0 && c.keptOut {
-		return nil, OutsideResidency(c.regions)
+	if len(providers) == 0 && c.route.keptOut {
+		return nil, OutsideResidency(c.tenancy.regions)
 	}
 	if len(providers) == 0 && (c.Request.Model == "" || !slices.ContainsFunc(c.g.Providers, func(p *upstream.Provider) bool { return p.Has(c.Endpoint) })) {
 		return nil, noEndpoint(c.Endpoint)
@@ -78,91 +76,6 @@ func OutsideResidency(regions residency.Regions) *failure.Failure {
 	f := failure.Unavailable(failure.CodeResidencyUnavailable, "nothing that could serve this call is in a region where your data may be: "+regions.String())
 	f.Class = failure.Blocked // no other provider may be asked either
 	return f
-}
-
-// Canary has a part of the conversations with one provider go to another, and judges the
-// calls of both. Its fields do not change after Prepare.
-type Canary struct {
-	// Trial says which conversations those are.
-	Trial *canary.Canary
-	// Stable is one of the gateway's providers, and Candidate none of them. A call that the
-	// candidate does not answer goes to Stable, and from there on as any.
-	Stable, Candidate *upstream.Provider
-	// ByTenant keeps all conversations of a tenant with one arm.
-	ByTenant bool
-	// Header is a field, in canonical form, that names the conversation; empty for none.
-	Header string
-	// Tools judges tool calls; nil where they are not compared.
-	Tools *toolcheck.Checker
-}
-
-// check refuses a canary that cannot be.
-func (k *Canary) check(g *Gateway) error {
-	switch {
-	case k == nil:
-		return nil
-	case g.Class == ClassMoney:
-		return errors.New("canary has no meaning for class money, whose calls are not tried out")
-	case !slices.Contains(g.Providers, k.Stable):
-		return fmt.Errorf("canary: %s is none of the providers here; name one that is, and then the candidate", k.Stable.Name)
-	case slices.Contains(g.Providers, k.Candidate):
-		return fmt.Errorf("canary: the candidate %s gets calls by being one of the providers here; take it out", k.Candidate.Name)
-	case k.Candidate.Profile.Kind().SignsParameters:
-		return fmt.Errorf("canary: provider %s: profile %s signs form parameters, not OpenAI calls", k.Candidate.Name, k.Candidate.Profile.Name)
-	case g.Answers != nil && k.Candidate.Profile.Agent:
-		return fmt.Errorf("cached_answer has no meaning with provider %s: what an agent answers depends on its session as well", k.Candidate.Name)
-	}
-	return nil
-}
-
-// candidate is that of a canary, if there is one.
-func (k *Canary) candidate() []*upstream.Provider {
-	if k == nil {
-		return nil
-	}
-	return []*upstream.Provider{k.Candidate}
-}
-
-// plan puts the candidate before the stable provider where the call is one for it. Only
-// chats take part that do not act: what two versions embed cannot be compared, and belongs
-// to one index. The others go to the candidate when it has been promoted.
-func (k *Canary) plan(c *call, providers []*upstream.Provider) []*upstream.Provider {
-	if k == nil || !k.Candidate.Serves(c.Endpoint, c.Request.Model) || !k.Candidate.Within(c.regions) {
-		return providers
-	}
-	i := slices.Index(providers, k.Stable)
-	if i < 0 {
-		return providers
-	}
-	if c.Endpoint != upstream.EndpointChat || c.Request.HostedTools {
-		if k.Trial.Promoted() {
-			return slices.Insert(providers, i, k.Candidate)
-		}
-		return providers
-	}
-	t := &trial{of: k, provider: k.Stable, conversation: c.conversation(k.Header)}
-	sticky := t.conversation
-	if k.ByTenant {
-		sticky = canary.Conversation(c.Tenant)
-	}
-	if t.arm = k.Trial.Arm(sticky); t.arm == canary.Candidate {
-		t.provider = k.Candidate
-		providers = slices.Insert(providers, i, k.Candidate)
-	}
-	c.trial, c.outcome.Canary = t, t.arm.String()
-	return providers
-}
-
-// conversation names the call's conversation, of its tenant: by the header of that name, where
-// it is one, the end user, or how it begins.
-func (c *call) conversation(header string) []byte {
-	if named := c.Header[header]; header != "" && len(named) == 1 && named[0] != "" {
-		return canary.Conversation(c.Tenant, "header", named[0])
-	}
-	if user := c.Request.User(); user != "" {
-		return canary.Conversation(c.Tenant, "user", user)
-	}
-	return canary.Conversation(append([]string{c.Tenant, "opening"}, c.Request.Opening()...)...)
 }
 
 // Balance says which of the gateway's providers are equal, and how calls choose among them.
@@ -259,9 +172,9 @@ func (b *Balance) group(k *Canary, p *upstream.Provider) []*upstream.Provider {
 
 // arrange puts the equals that rest begins with in the order in which c asks them, and says how
 // many providers they are, with the candidate of a canary, which stays before the stable one.
-// It sets c.equals; nil where c waits for each of them in turn.
+// It sets c.route.equals; nil where c waits for each of them in turn.
 func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
-	c.equals = nil
+	c.route.equals = nil
 	if b == nil || len(rest) == 1 {
 		return 1
 	}
@@ -280,12 +193,12 @@ func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
 	now := c.g.Now()
 	states := make([]balance.Provider, len(members))
 	for i, p := range members {
-		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: c.waitAt(p)}
+		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: c.at(p).waits()}
 		switch b.Policy {
 		case balance.Fastest:
 			states[i].Cost = b.Latencies.Cost(p.Name, now)
 		case balance.Cheapest:
-			q := c.quote(p)
+			q := c.account.quote(p)
 			states[i].Price, states[i].Priced = int64(q.quoted), q.price != nil
 		}
 	}
@@ -293,8 +206,8 @@ func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
 	if c.isPinned() {
 		order = balance.Pinned(b.sticky(c), states)
 	} else {
-		c.equals = new(upstream.Equals)
-		order, c.equals.Alone = balance.Order(b.Policy, b.sticky(c), states)
+		c.route.equals = new(upstream.Equals)
+		order, c.route.equals.Alone = balance.Order(b.Policy, b.sticky(c), states)
 	}
 	candidate := n > len(members)
 	i := 0
@@ -322,7 +235,7 @@ func (b *Balance) sticky(c *call) []byte {
 	case c.isPinned() && c.IdempotencyKey != "":
 		return canary.Conversation(c.Tenant, "key", c.IdempotencyKey)
 	case c.readPackable() != &notPackable:
-		return c.packable.key[:]
+		return c.packing.one.key[:]
 	case c.Endpoint != upstream.EndpointChat:
 		return nil
 	case b.ByTenant:

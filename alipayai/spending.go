@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,7 +12,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
-	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -98,231 +98,118 @@ func (s *Spending) limitsOf(tenant string) []budget.Limit {
 	return s.DefaultLimits
 }
 
+// account is what a call costs. It reserves what an attempt may cost, charges what it has cost, and adds it up in the call's
+// outcome.
+type account struct {
+	spending *Spending // nil: nothing is known of costs
+	observer Observer
+	now      func() time.Time
+	in       *Call
+	out      *Outcome
+
+	// payer is whom the ledger names in the place of the tenant, and who has no budget; empty for the tenant.
+	payer string
+	// prompt is what the call asks; see text.
+	prompt prompt
+	// charge is the attempt that is under way; nil for none.
+	charge *charge
+	// unaffordable is what the tenant's budget did not permit; nil for nothing.
+	unaffordable *unaffordable
+	// unbounded is the provider that the request goes to without its max_tokens; nil for none.
+	unbounded *upstream.Provider
+}
+
+// begin makes a the account of a call at g.
+func (a *account) begin(g *Gateway, in *Call, out *Outcome) {
+	a.spending, a.observer, a.now, a.in, a.out = g.Spending, g.Observer, g.Now, in, out
+}
+
+// limited reports whether a budget holds the call.
+func (a *account) limited() bool { return a.spending != nil && len(a.limits()) > 0 }
+
+func (a *account) limits() []budget.Limit {
+	if a.payer != "" {
+		return nil
+	}
+	return a.spending.limitsOf(a.in.Tenant)
+}
+
 // prompt is what a call asks, counted once.
 type prompt struct {
 	counted bool
 	text    price.Text
 }
 
-// promptText counts the call's texts.
-func (c *call) promptText() price.Text {
-	if !c.prompt.counted {
-		c.prompt.counted = true
-		for _, text := range c.Request.Texts() {
-			c.prompt.text.Add(text.Value)
-		}
+// text counts the call's texts.
+func (a *account) text() price.Text {
+	if !a.prompt.counted {
+		a.prompt = prompt{true, textOf(a.in.Request)}
 	}
-	return c.prompt.text
+	return a.prompt.text
 }
 
-// charge is an attempt that is under way.
-type charge struct {
-	provider *upstream.Provider
-	priced   *Priced
-	// model is the provider's name of what is asked.
-	model string
-	// price is the model's in the service tier that the request asks for, and base that in the vendor's own one; nil
-	// where it is not known. others may answer in the model's place. dearer says that tier or others may cost more than
-	// is known.
-	price, base *price.Price
-	tier        string
-	others      []string
-	dearer      bool
-	// answered is which of others has answered; empty where the model has.
-	answered string
-	began    time.Time
-	// number is the attempt's in the ledger, once it has begun there.
-	number uint64
-	// quoted is what the attempt should cost, by an estimate.
-	quoted price.Amount
-	// bytes bound the tokens of the prompt without its images, and images those that the images have. most is the most that
-	// the attempt may cost.
-	bytes, images int64
-	most          price.Amount
-	limits        []budget.Limit
-	reserved      []reserved
-}
-
-// reserved is what is reserved for an attempt: one part, or that of each call of a pack.
-type reserved struct {
-	*budget.Reservation
-	most price.Amount // in the price's currency
-}
-
-// end ends the reservations: spent is what the attempt has cost, in the price's currency. Each has a part by what
-// it reserved, so that no part is more than that where the whole is not: they may be of different windows.
-func (s *Spending) end(q *charge, spent price.Amount) {
-	if len(q.reserved) == 0 {
-		return
+// textOf counts the texts of a request.
+func textOf(r wire.Request) (sum price.Text) {
+	for _, text := range r.Texts() {
+		sum.Add(text.Value)
 	}
-	weights := make([]int64, len(q.reserved))
-	for i, r := range q.reserved {
-		weights[i] = int64(min(r.most, budget.MaxAmount))
-	}
-	for i, part := range pack.Divide(int64(spent), weights) {
-		q.reserved[i].Settle(s.inBudgets(q, price.Amount(part)))
-	}
-}
-
-// beginCharge notes in the ledger that the attempt is about to leave.
-func (c *call) beginCharge() {
-	q := c.charge
-	if q == nil || q.number != 0 || c.g.Spending.Ledger == nil {
-		return
-	}
-	q.number = c.g.Spending.Ledger.Begin(c.mostLine(q))
-}
-
-// release ends the reservations of what was not sent.
-func (q *charge) release() {
-	for _, r := range q.reserved {
-		r.Release()
-	}
+	return sum
 }
 
 // paidAttempt is attempt, with what it costs reserved before and charged after it. The body has chosen how it is served.
-func (c *call) paidAttempt(p *upstream.Provider, body []byte, chosen wire.Serving) (*Answer, *failure.Failure) {
-	if c.g.Spending == nil || !c.Endpoint.Costs() {
-		return c.attempt(p, body)
+func (q at) paidAttempt(body []byte, chosen wire.Serving) (*Answer, *failure.Failure) {
+	if q.g.Spending == nil || !q.Endpoint.Costs() {
+		return q.attempt(body)
 	}
-	if c.pack != nil && !c.pack.left {
-		c.charge = c.quote(p) // until its calls are known, and what they have reserved: see cover
-	} else if f := c.reserve(p, body, chosen); f != nil {
+	if g := q.packing.group; g != nil && !g.left {
+		q.account.charge = q.account.quote(q.p) // until its calls are known, and what they have reserved: see cover
+	} else if f := q.account.reserve(q.ctx, q.p, body, chosen); f != nil {
 		return nil, f
 	}
-	a, f := c.attempt(p, body)
+	a, f := q.attempt(body)
 	switch {
 	case f == nil && a.stream != nil: // when it ends
 	case f == nil && a.Status < http.StatusBadRequest:
-		c.chargeUsage(a.usage, c.generated(a), ledger.Known)
+		q.account.used(a.usage, a.generated(q.Endpoint, q.taken.answered), ledger.Known)
 	case f == nil, !f.Sent, !f.MayHaveExecuted(), f.RefusedUnread():
-		c.chargeNothing()
+		q.account.nothing()
 	default:
-		c.chargeMost()
+		q.account.most()
 	}
 	return a, f
 }
 
-// quote makes the charge of an attempt with the request as it was received, whose body for p is not known.
-func (c *call) quote(p *upstream.Provider) *charge {
-	return c.quoteOf(p, nil, wire.ServingOf(p.AsServed(c.received())))
-}
-
-// quoteOf makes the charge of an attempt with that body, of which nothing is reserved yet.
-func (c *call) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *charge {
-	s := c.g.Spending
-	priced := s.Providers[p.Name]
-	q := &charge{provider: p, priced: priced, model: p.UpstreamModel(c.Request.Model), began: c.g.Now()}
-	q.base = priced.Of(q.model)
-	if !c.comparison {
-		q.limits = s.limitsOf(c.Tenant)
+// chargeRefused ends the attempt of a whole answer that a guard refuses: it was generated, and is paid for.
+func (c *call) chargeRefused(a *Answer) {
+	c.outcome.Usage, c.taken.answered = a.usage, int64(a.body.Len())
+	answer := a.generated(c.Endpoint, c.taken.answered)
+	if !a.usage.OK {
+		c.taken.estimate(c.Request, answer.textTokens())
 	}
-	q.tier, q.others = chosen.Tier, chosen.Models
-	// The request has more bytes than the prompt has tokens, in whichever form it goes:
-	// what stands around the texts is more than what a model's template puts there.
-	q.bytes = int64(max(len(body), len(c.Request.Body)) - c.Request.ImageBytes + p.Added())
-	q.images = cmp.Or(q.base, new(price.Price)).LongestPrompt(price.Asked{Images: int64(c.Request.Images)})
-	if q.base == nil {
-		return q
-	}
-	own, known := q.base.In(q.tier)
-	q.price, q.dearer = own, !known
-	text := c.promptText()
-	asked := price.Asked{
-		Bytes: q.bytes, Images: int64(c.Request.Images),
-		MaxTokens: c.maxTokens(p), N: p.Answers(c.Request.N), Silent: !c.Endpoint.Generates(),
-	}
-	if chosen.Searches {
-		asked.Searches = cmp.Or(chosen.MaxSearches, price.DefaultSearches)
-	}
-	// A provider that has no room in a tier may serve in its own one.
-	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
-	q.dearer = q.dearer || chosen.OwnTier || chosen.Unnamed
-	if asked.MaxTokens > 0 { // else each may answer as long as it can
-		asked.MaxTokens = max(asked.MaxTokens, chosen.MaxTokens)
-	}
-	for _, model := range q.others {
-		other := priced.Of(model)
-		if other == nil || other.Currency != q.base.Currency {
-			q.dearer = true
-			continue
-		}
-		in, known := other.In(q.tier)
-		q.dearer = q.dearer || !known
-		if bound := max(in.Bound(asked), other.Bound(asked)); q.chargesEach() {
-			q.most = q.most.Plus(bound)
-		} else {
-			q.most = max(q.most, bound)
-		}
-	}
-	q.quoted = q.price.Of(price.Used{
-		Prompt: q.prompt(text), Characters: text.Characters(),
-		Completion: c.expectedAnswer(p, priced.Estimate),
-	}).Amount
-	return q
-}
-
-// chargesEach reports whether the provider charges each model that has begun an answer, and not the last alone.
-func (q *charge) chargesEach() bool { return q.provider.Format.Name() == wire.Anthropic }
-
-// prompt estimates the tokens of a prompt: of its texts by what texts have taken lately, and of each image the most.
-func (q *charge) prompt(text price.Text) int64 { return q.priced.Estimate.Tokens(text) + q.images }
-
-// answers is how many answers p generates for the call: by its n, or one for each call of a pack; none where nothing is
-// generated.
-func (c *call) answers(p *upstream.Provider) int64 {
-	if !c.Endpoint.Generates() {
-		return 0
-	}
-	return max(p.Answers(c.Request.N), 1) * int64(1+c.PackedWith)
-}
-
-// maxTokens is the most that an answer of p's may have; 0 where the request does not say, or p is not given it.
-func (c *call) maxTokens(p *upstream.Provider) int64 {
-	if c.unbounded == p {
-		return 0
-	}
-	return c.Request.MaxTokens
-}
-
-// expectedAnswer is how many tokens the call's answers should have together: as many as it permits each, or as answers have
-// had lately. The max_tokens of a pack is that of all its calls.
-func (c *call) expectedAnswer(p *upstream.Provider, e *price.Estimate) int64 {
-	most := c.maxTokens(p)
-	if most > 0 && c.PackedWith > 0 {
-		return most
-	}
-	return c.answers(p) * cmp.Or(most, e.Answer())
-}
-
-func (q *charge) quotedText() string {
-	if q.price == nil {
-		return ""
-	}
-	return q.quoted.String() + " " + string(q.price.Currency)
+	c.account.used(a.usage, answer, ledger.Known)
 }
 
 // reserve reserves what an attempt may cost at most.
-func (c *call) reserve(p *upstream.Provider, body []byte, chosen wire.Serving) *failure.Failure {
-	q := c.quoteOf(p, body, chosen)
-	c.outcome.Quoted = q.quotedText()
-	f := c.hold(q)
+func (a *account) reserve(ctx context.Context, p *upstream.Provider, body []byte, chosen wire.Serving) *failure.Failure {
+	q := a.quoteOf(p, body, chosen)
+	a.out.Quoted = q.quotedText()
+	f := a.hold(ctx, q)
 	switch {
 	case f == nil:
-		c.charge = q
+		a.charge = q
 	case !f.ClientGone:
-		c.g.Observer.Rejected(p.Name, f.Code)
-		if f.OverBudget() && c.unaffordable == nil {
+		a.observer.Rejected(p.Name, f.Code)
+		if f.OverBudget() && a.unaffordable == nil {
 			to, first := q.limits[0].Currency, *f
-			c.unaffordable = &unaffordable{c.g.Spending.Exchange.Convert(q.quoted, q.price.Currency, to), to, &first}
+			a.unaffordable = &unaffordable{a.spending.Exchange.Convert(q.quoted, q.price.Currency, to), to, &first}
 		}
 	}
 	return f
 }
 
 // hold reserves the most that q may cost of the tenant's budgets.
-func (c *call) hold(q *charge) *failure.Failure {
-	s, p := c.g.Spending, q.provider
+func (a *account) hold(ctx context.Context, q *charge) *failure.Failure {
+	s, p := a.spending, q.provider
 	if len(q.limits) > 0 && !q.isFree() {
 		switch {
 		case q.price == nil:
@@ -330,9 +217,9 @@ func (c *call) hold(q *charge) *failure.Failure {
 		case q.dearer:
 			return failure.Misconfigured(failure.CodePriceUnknown, "a service tier or another model that the request lets the provider choose has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
 		}
-		r, err := s.Budgets.Reserve(c.ctx, c.Tenant, q.limits, s.inBudgets(q, q.most))
+		r, err := s.Budgets.Reserve(ctx, a.in.Tenant, q.limits, s.inBudgets(q, q.most))
 		if err != nil {
-			return c.overBudget(err)
+			return overBudget(ctx, err)
 		}
 		q.reserved = []reserved{{r, q.most}}
 	}
@@ -358,23 +245,23 @@ type unaffordable struct {
 // dearer gives the failure of a provider that the call is not sent to: once the budget has not permitted a
 // provider, only those are asked that should cost less, in the order of the directive. A provider whose price is
 // not known says so by itself.
-func (c *call) dearer(p *upstream.Provider) *failure.Failure {
-	if c.unaffordable == nil {
+func (a *account) dearer(p *upstream.Provider) *failure.Failure {
+	if a.unaffordable == nil {
 		return nil
 	}
-	q := c.quote(p)
-	if q.price == nil || c.g.Spending.Exchange.Convert(q.quoted, q.price.Currency, c.unaffordable.currency) < c.unaffordable.quoted {
+	q := a.quote(p)
+	if q.price == nil || a.spending.Exchange.Convert(q.quoted, q.price.Currency, a.unaffordable.currency) < a.unaffordable.quoted {
 		return nil
 	}
-	own := *c.unaffordable.f
-	c.g.Observer.Rejected(p.Name, own.Code)
+	own := *a.unaffordable.f
+	a.observer.Rejected(p.Name, own.Code)
 	return &own
 }
 
 // overBudget makes the failure of an attempt that the tenant's budget does not permit.
-func (c *call) overBudget(err error) *failure.Failure {
-	if c.ctx.Err() != nil {
-		return failure.OfTransport(c.ctx, c.ctx, err, false)
+func overBudget(ctx context.Context, err error) *failure.Failure {
+	if ctx.Err() != nil {
+		return failure.OfTransport(ctx, ctx, err, false)
 	}
 	f := failure.Unavailable(failure.CodeBudgetUnavailable, "your budget at this gateway cannot be asked just now, so that nothing is sent")
 	if exceeded, ok := errors.AsType[*budget.ExceededError](err); ok {
@@ -385,4 +272,45 @@ func (c *call) overBudget(err error) *failure.Failure {
 	}
 	f.Cause = err
 	return f
+}
+
+// Tenants of the ledger that stand for the operator, who pays for what is asked to compare answers of packs, to embed
+// the examples of intents, of a shadow, and for suites. A user is not likely to have such a name; one that has shares those
+// lines, and no budget.
+const (
+	ComparisonTenant = "(comparisons)"
+	ExamplesTenant   = "(examples)"
+	ShadowTenant     = "(shadow)"
+	SuitesTenant     = "(suites)"
+)
+
+// line is what the ledger has of every attempt.
+func (a *account) line(q *charge, outcome ledger.Outcome) ledger.Line {
+	model := cmp.Or(q.answered, q.model)
+	l := ledger.Line{
+		Time: q.began, RequestID: a.out.RequestID, Tenant: cmp.Or(a.payer, a.in.Tenant), Provider: q.provider.Name, Model: otherModel,
+		PackedWith: a.in.PackedWith, Outcome: outcome,
+	}
+	if q.price != nil {
+		l.Currency = q.price.Currency
+	}
+	named := q.priced.Names(model) || q.priced.Models[model] || q.priced.Others.Has(model)
+	if named || outcome == ledger.Known && q.priced.Others.Answered(model) {
+		l.Model = model
+	}
+	return l
+}
+
+// note passes a line on.
+func (a *account) note(q *charge, l ledger.Line) {
+	label := otherModel
+	if q.priced.Models[l.Model] {
+		label = l.Model
+	}
+	cost := Cost{Line: l, Label: label}
+	a.out.Costs = append(a.out.Costs, cost)
+	a.observer.Charged(cost)
+	if a.spending.Ledger != nil {
+		a.spending.Ledger.End(q.number, l)
+	}
 }

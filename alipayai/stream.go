@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
@@ -15,10 +16,11 @@ const ClientTimeout = time.Minute
 
 // next gives what is pending. Only the wait for the upstream counts against the
 // stream's timeout: a slow client may take its time.
-func (c *call) next(s *stream) ([]byte, error) {
+func (s *stream) next() ([]byte, error) {
+	c := s.call
 	switch {
 	case s.broken != nil:
-		return nil, c.broken(s)
+		return nil, s.brokenOff()
 	case s.given && s.done:
 		return nil, io.EOF
 	case s.given:
@@ -26,35 +28,33 @@ func (c *call) next(s *stream) ([]byte, error) {
 		s.given = false
 	}
 	for s.pending.Len() == 0 && s.broken == nil && !s.done {
-		c.extend(s.timeout + ClientTimeout)
+		c.extendClaim(s.timeout + ClientTimeout)
 		s.Watch.Resume()
 		s.events.Await()
 		if s.passAlike(); s.pending.Len() == 0 {
-			_, s.broken = c.readEvent(s)
+			_, s.broken = s.readEvent()
 		}
 		s.Watch.Pause()
 	}
 	for s.broken == nil && !s.done && s.events.Buffered() {
 		if !s.passAlike() {
-			_, s.broken = c.readEvent(s)
+			_, s.broken = s.readEvent()
 		}
 	}
 	c.recording.add(s.pending.Bytes())
 	c.Seen.add(s.pending.Bytes())
 	if s.broken != nil && s.pending.Len() == 0 {
-		return nil, c.broken(s)
+		return nil, s.brokenOff()
 	}
 	if s.done {
 		if s.finish != "" { // or it is not known whether it is all
 			c.recording.end(s.ending)
 		}
-		c.outcome.Usage = s.usage
-		c.estimateStream(s)
-		c.chargeStream(s)
+		s.charge()
 		c.endClaim() // the client may repeat its key as soon as it has seen the end
 	}
 	s.given = true
-	c.answered += int64(s.pending.Len())
+	c.taken.answered += int64(s.pending.Len())
 	return s.pending.Bytes(), nil
 }
 
@@ -75,27 +75,16 @@ func (s *stream) passAlike() bool {
 	return true
 }
 
-// extend keeps the claim of a stream that goes on, and that may be silent for
-// as long as wait.
-func (c *call) extend(wait time.Duration) {
-	if c.claim == nil || c.claim.until.Sub(c.g.Now()) > wait+leaseMargin {
-		return
-	}
-	lease := c.g.Deadline + wait + leaseMargin
-	_ = c.claim.Extend(c.lasting(), lease, c.g.Claims.TTL) // or it counts as held
-	c.claim.until = c.g.Now().Add(lease)
-}
-
-// broken notes that a stream broke off after its first content, and gives what the
+// brokenOff notes that the stream broke off after its first content, and gives what the
 // client sees of it.
-func (c *call) broken(s *stream) *Error {
-	f := s.broken
+func (s *stream) brokenOff() *Error {
+	c, f := s.call, s.broken
 	c.outcome.Code, c.outcome.Aborted = f.Code, true
 	if f.ClientGone {
 		c.outcome.Status = f.Status
 	}
 	f.RequestID = c.outcome.RequestID
-	c.mask().Texts(&f.Code, &f.Message, &f.Param)
+	c.secrets.mask().Texts(&f.Code, &f.Message, &f.Param)
 	return &Error{Failure: f, Served: c.served(), call: c}
 }
 
@@ -103,13 +92,11 @@ func (c *call) broken(s *stream) *Error {
 // connection can be used again.
 const drainTime = 250 * time.Millisecond
 
-// closeStream ends a stream: the provider's breaker hears how it went, and what
+// settle ends the stream: the provider's breaker hears how it went, and what
 // follows the last event is read, so that the connection can be used again.
-func (c *call) closeStream(s *stream, delivered bool) {
+func (s *stream) settle(delivered bool) {
 	defer s.close()
-	c.outcome.Usage = s.usage
-	c.estimateStream(s)
-	c.chargeStream(s)
+	s.charge()
 	result := failover.Ignored // the client left, which tells nothing
 	switch {
 	case s.broken != nil:
@@ -139,4 +126,30 @@ func (s *stream) close() {
 	if s.received != nil {
 		recycle(s.received)
 	}
+}
+
+// charge notes what the stream has taken, and ends its attempt: by its usage where it is whole, by what was
+// delivered where the client has left, or a guard has refused the rest, and by all that it may cost where it broke off.
+func (s *stream) charge() {
+	c := s.call
+	c.outcome.Usage = s.usage
+	c.taken.estimate(c.Request, s.tokens())
+	c.taken.cut = !s.done
+	answer := generated{tokens: s.tokens(), some: s.contentEvents > 0, model: s.model, given: c.taken.answered}
+	switch {
+	case s.done:
+		c.account.used(s.usage, answer, ledger.Known)
+	case s.broken != nil && !s.broken.ClientGone && s.refused == nil:
+		c.account.most()
+	default:
+		c.account.used(s.usage, answer, ledger.Estimated)
+	}
+}
+
+// tokens estimates those of what the stream has brought.
+func (s *stream) tokens() int64 {
+	if s.content == 0 {
+		return s.contentEvents // one each, where the format tells no more
+	}
+	return s.content / bytesPerToken
 }

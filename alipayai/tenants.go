@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -66,49 +67,69 @@ func (l *TenantLimits) countTokens(tenant string) bool {
 	return l != nil && l.of(tenant).TokensPerMinute > 0
 }
 
-// readUser reads which of the tenant's users the call is for, where a provider has users.
-// Anonymous clients have none: whoever came could name another's.
-func (c *call) readUser() *failure.Failure {
-	if !c.g.hasUsers {
-		return nil
+// tenancy is whose a call is, and what it may use.
+type tenancy struct {
+	// limited is the call as the tenant's limits have admitted it.
+	limited limiter.TenantCall
+	// user is the tenant's user that the call names, where a provider serves users by themselves.
+	user string
+	// regions are those in which the call may be; nil for anywhere.
+	regions residency.Regions
+}
+
+// enter takes what in may use of the tenant's limits, and reads which user it is for.
+func (t *tenancy) enter(g *Gateway, in *Call) *failure.Failure {
+	admitted, f := g.TenantLimits.allow(in.Tenant, in.Endpoint, in.Began)
+	if f != nil {
+		g.Observer.Rejected("", f.Code)
+		return f
 	}
-	user := c.Request.User()
+	t.limited = admitted
+	if g.hasUsers {
+		t.user, f = in.endUser(g.userField)
+	}
+	return f
+}
+
+// endUser reads which of the tenant's users the call is for, where a provider has users: by that field of the header, or
+// the body. Anonymous clients have none: whoever came could name another's.
+func (c *Call) endUser(field string) (user string, f *failure.Failure) {
+	user = c.Request.User()
 	if c.Native != nil && c.Native.User != "" {
 		user = c.Native.User
 	}
-	named := c.Header[c.g.userField]
+	named := c.Header[field]
 	if len(named) > 0 {
 		user = named[0]
 	}
 	if user == "" && len(named) == 0 {
-		return nil
+		return "", nil
 	}
 	if err := upstream.CheckUser(user); err != nil || len(named) > 1 {
 		f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "the call must name one user: a name has 1 to 255 bytes of UTF-8 without control characters")
 		f.Param = "user"
-		return f
+		return "", f
 	}
 	if c.Tenant == AnonymousTenant {
-		return failure.AuthorisationRequired("")
+		return "", failure.AuthorisationRequired("")
 	}
-	c.user = user
-	return nil
+	return user, nil
 }
 
-// userAt is the user whose token a request to p carries; empty for p's own token.
-func (c *call) userAt(p *upstream.Provider) string {
-	if p.Users == nil || c.Endpoint == upstream.EndpointModels {
+// tokenUser is the user whose token a request to p carries; empty for p's own token.
+func (q at) tokenUser() string {
+	if q.p.Users == nil || q.Endpoint == upstream.EndpointModels {
 		return ""
 	}
-	return c.user
+	return q.tenancy.user
 }
 
 // needsUser refuses a call that names no user, where p serves no other.
-func (c *call) needsUser(p *upstream.Provider) *failure.Failure {
-	if p.Users == nil || !p.UserRequired || c.user != "" || c.Endpoint == upstream.EndpointModels {
+func (q at) needsUser() *failure.Failure {
+	if q.p.Users == nil || !q.p.UserRequired || q.tenancy.user != "" || q.Endpoint == upstream.EndpointModels {
 		return nil
 	}
-	f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeMissingParameter, "provider "+p.Name+" serves calls of users only; name the user that this one is for")
+	f := failure.InvalidRequest(http.StatusBadRequest, wire.CodeMissingParameter, "provider "+q.p.Name+" serves calls of users only; name the user that this one is for")
 	f.Param = "user"
 	return f
 }
@@ -233,20 +254,4 @@ func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
 	}
 	table[h] = tenant
 	return nil
-}
-
-// tokens are those that the call counts with for its tenant's limit: as they were reported, with those of models that declined
-// to go on, and of a stream that has not come to its end, or did not say, by what it has brought. Those that are not billed were
-// read all the same.
-func (c *call) tokens() int64 {
-	u := c.outcome.Usage
-	declined := u.Declined.Prompt + u.Declined.Completion
-	switch {
-	case !u.OK:
-		return c.estimated
-	case c.cut:
-		return max(u.Total, c.estimated) + declined
-	default:
-		return u.Total + declined
-	}
 }

@@ -25,15 +25,13 @@ func TestImplausibleUsageIsEstimated(t *testing.T) {
 		"sum that has overflowed": {wire.Usage{Prompt: math.MaxInt64, Completion: 1, Total: math.MinInt64, OK: true}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &call{Call: Call{Request: wire.Request{Body: make([]byte, 400)}}, answered: 800}
-			c.outcome.Usage = test.usage
-			c.checkUsage()
+			got, estimated := (&taken{answered: 800}).check(test.usage, wire.Request{Body: make([]byte, 400)})
 			want := test.usage
 			if test.estimated {
 				want = wire.Usage{Prompt: 100, Completion: 200, Total: 300, OK: true}
 			}
-			if c.outcome.Usage != want || c.outcome.UsageEstimated != test.estimated {
-				t.Errorf("%+v, estimated %t; want %+v", c.outcome.Usage, c.outcome.UsageEstimated, want)
+			if got != want || estimated != test.estimated {
+				t.Errorf("%+v, estimated %t; want %+v", got, estimated, want)
 			}
 		})
 	}

@@ -9,11 +9,34 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/failover/balance"
 )
+
+// route is where a call is asked, and where it was.
+type route struct {
+	// at is the provider that is asked, or was last, and alternatives says that there are others after it.
+	at           *upstream.Provider
+	alternatives bool
+	// preferred is the provider that is asked first.
+	preferred *upstream.Provider
+	// equals are the providers that may be asked as well as the one that is; nil for none.
+	// leftAt is when the last request left, if there are any.
+	equals *upstream.Equals
+	leftAt time.Time
+	// by is when the provider that is asked must have answered, where that is before the deadline; zero for none.
+	by time.Time
+	// failed are the providers that brought no answer. keptOut says that some are in none of the call's regions.
+	failed  []failedProvider
+	keptOut bool
+	// mayHaveExecuted says that an attempt may have executed although it
+	// brought no answer.
+	mayHaveExecuted bool
+	room            [4]*upstream.Provider // of those that may serve the call, mostly
+}
 
 // failedProvider is one that was asked and brought no answer, and why.
 type failedProvider struct {
@@ -22,10 +45,33 @@ type failedProvider struct {
 	f        *failure.Failure
 }
 
+// leaving notes that a request is about to be sent.
+func (r *route) leaving(now time.Time) {
+	if r.equals != nil {
+		r.leftAt = now
+	}
+}
+
+// moved gives the equal provider that has a permit in the place of p, to which nothing was sent then; nil for none.
+func (r *route) moved(p *upstream.Provider) *upstream.Provider {
+	if r.equals == nil {
+		return nil
+	}
+	if next := r.equals.Next; next != nil && next != p {
+		return next
+	}
+	r.equals.Release() // p did not come to use it
+	r.repeat()
+	return nil
+}
+
+// repeat begins another try at the same provider, which is no other's.
+func (r *route) repeat() { r.equals = r.equals.Anew() }
+
 // walk asks the providers in order until one answers, and falls back on the
 // tenant's last good answer to the same request when none does.
 func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) {
-	// Not asked yet are some that are equal, and those after them.
+	// Not asked yet: some that may be asked as well as each other, and those after them.
 	var equals []*upstream.Provider
 	after, groups := providers, 0
 	for len(equals)+len(after) > 0 {
@@ -43,16 +89,14 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 			return nil, f
 		}
 		equals = others
-		c.failedProviders = append(c.failedProviders, failedProvider{c.at, c.outcome.Attempts - before, f})
+		c.route.failed = append(c.route.failed, failedProvider{c.route.at, c.outcome.Attempts - before, f})
 		last := len(equals)+len(after) == 0 || c.g.Now().After(c.latest())
-		c.outcome.Exhausted = last && slices.ContainsFunc(c.failedProviders, func(r failedProvider) bool {
-			return !r.f.UnsupportedHere && r.f.Class != failure.Throttle
-		})
+		c.outcome.Exhausted = last && c.route.failedOtherwise()
 		if c.g.Answers.standsIn(groups == 1 && len(equals) == 0, last) {
 			a = c.cachedAnswer()
 		}
 		if a != nil || !last {
-			c.g.Observer.FellOver(c.at.Name, f.Reason())
+			c.g.Observer.FellOver(c.route.at.Name, f.Reason())
 		}
 		if a != nil {
 			return a, nil
@@ -61,7 +105,7 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 			break
 		}
 	}
-	return nil, c.exhausted(slices.Concat(equals, after))
+	return nil, c.route.exhausted(&c.Call, c.tenancy.regions, slices.Concat(equals, after))
 }
 
 // askOne asks the first of equals or, where it waits for a permit, whichever of them has one first. It gives the others as
@@ -69,12 +113,12 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 func (c *call) askOne(equals []*upstream.Provider, alternatives bool) (_ *Answer, _ *failure.Failure, others []*upstream.Provider) {
 	for {
 		p := equals[0]
-		a, f := c.tryEqual(p, equals[1:], alternatives)
-		if c.at != p { // its pack had a permit there first
-			putFirst(c.at, equals)
+		a, f := c.at(p).tryEqual(equals[1:], alternatives)
+		if c.route.at != p { // its pack had a permit there first
+			putFirst(c.route.at, equals)
 		}
 		if f != nil {
-			if next := c.moved(p); next != nil {
+			if next := c.route.moved(p); next != nil {
 				putFirst(next, equals) // p comes after it, as one that has not been asked
 				continue
 			}
@@ -82,19 +126,6 @@ func (c *call) askOne(equals []*upstream.Provider, alternatives bool) (_ *Answer
 		c.trial.tried(p, f)
 		return a, f, equals[1:]
 	}
-}
-
-// moved gives the equal provider that has a permit for the call in the place of p, to which nothing was sent then; nil for none.
-func (c *call) moved(p *upstream.Provider) *upstream.Provider {
-	if c.equals == nil {
-		return nil
-	}
-	if next := c.equals.Next; next != nil && next != p {
-		return next
-	}
-	c.equals.Release() // p did not come to use it
-	c.equals = c.equals.Anew()
-	return nil
 }
 
 // putFirst puts p, which is one of rest, before the others.
@@ -106,59 +137,59 @@ func putFirst(p *upstream.Provider, rest []*upstream.Provider) {
 
 // tryEqual is try, where the providers in others, or the candidate of a canary among them, may
 // be asked as well as p.
-func (c *call) tryEqual(p *upstream.Provider, others []*upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
-	if c.equals == nil {
-		return c.try(p, alternatives)
+func (q at) tryEqual(others []*upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
+	if q.route.equals == nil {
+		return q.try(alternatives)
 	}
-	c.equals.Others = others
-	if k := c.g.Canary; k != nil {
-		c.equals.Others = slices.DeleteFunc(slices.Clone(others), func(p *upstream.Provider) bool { return p == k.Candidate })
+	q.route.equals.Others = others
+	if k := q.g.Canary; k != nil {
+		q.route.equals.Others = slices.DeleteFunc(slices.Clone(others), func(p *upstream.Provider) bool { return p == k.Candidate })
 	}
-	b := c.g.Balance
+	b := q.g.Balance
 	if b.Policy != balance.Fastest {
-		return c.try(p, alternatives)
+		return q.try(alternatives)
 	}
-	c.leftAt = time.Time{}
-	b.Latencies.Begin(p.Name)
-	a, f := c.try(p, alternatives)
-	now, took := c.g.Now(), time.Duration(0)
-	if !c.leftAt.IsZero() && (f == nil || f.TimedOut()) {
-		took = now.Sub(c.leftAt)
+	q.route.leftAt = time.Time{}
+	b.Latencies.Begin(q.p.Name)
+	a, f := q.try(alternatives)
+	now, took := q.g.Now(), time.Duration(0)
+	if !q.route.leftAt.IsZero() && (f == nil || f.TimedOut()) {
+		took = now.Sub(q.route.leftAt)
 	}
-	b.Latencies.End(p.Name, now, took)
+	b.Latencies.End(q.p.Name, now, took)
 	return a, f
 }
 
 // goTo notes that the call is at p now.
 func (c *call) goTo(p *upstream.Provider) {
-	c.at, c.outcome.Provider, c.outcome.UpstreamModel = p, p.Name, p.UpstreamModel(c.Request.Model)
+	c.route.at, c.outcome.Provider, c.outcome.UpstreamModel = p, p.Name, p.UpstreamModel(c.Request.Model)
 }
 
-// waitAt is how long the call would wait for p if it came there now.
-func (c *call) waitAt(p *upstream.Provider) time.Duration {
-	return max(p.Cap.Predict(c.Tenant, c.share()), p.Held(c.g.Now(), p.UpstreamModel(c.Request.Model)))
+// waits is how long the call would wait for p if it came there now.
+func (q at) waits() time.Duration {
+	return max(q.p.Cap.Predict(q.Tenant, q.share()), q.p.Held(q.g.Now(), q.p.UpstreamModel(q.Request.Model)))
 }
 
 // try asks p, together with other calls if c may be packed.
-func (c *call) try(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
-	c.goTo(p)
-	if f := c.dearer(p); f != nil {
+func (q at) try(alternatives bool) (*Answer, *failure.Failure) {
+	q.goTo(q.p)
+	if f := q.account.dearer(q.p); f != nil {
 		return nil, f
 	}
-	if c.mayPack(p) {
-		return c.tryPacked(p, alternatives)
+	if q.mayPack() {
+		return q.tryPacked(alternatives)
 	}
-	return c.tryAlone(p, alternatives)
+	return q.tryAlone(alternatives)
 }
 
 // tryAlone asks p if its breaker lets it, and tells the breaker what came of it:
 // of a stream, when it ends.
-func (c *call) tryAlone(p *upstream.Provider, alternatives bool) (*Answer, *failure.Failure) {
-	admitted, f := c.allowed(p)
+func (q at) tryAlone(alternatives bool) (*Answer, *failure.Failure) {
+	admitted, f := q.allowed()
 	if f != nil {
 		return nil, f
 	}
-	a, f := c.ask(p, alternatives)
+	a, f := q.ask(alternatives)
 	switch {
 	case f == nil && a.stream != nil:
 		admitted.Done(failover.Begun)
@@ -172,67 +203,74 @@ func (c *call) tryAlone(p *upstream.Provider, alternatives bool) (*Answer, *fail
 }
 
 // allowed asks p's breaker, which has to be told by Done what came of the call.
-func (c *call) allowed(p *upstream.Provider) (admitted failover.Admission, f *failure.Failure) {
-	if c.g.Breakers == nil {
+func (q at) allowed() (admitted failover.Admission, f *failure.Failure) {
+	if q.g.Breakers == nil {
 		return admitted, nil
 	}
-	admitted, err := c.g.Breakers.Allow(c.ctx, failover.Key{Tenant: c.Tenant, Provider: p.Account()}, c.g.Breaker)
+	admitted, err := q.g.Breakers.Allow(q.ctx, failover.Key{Tenant: q.Tenant, Provider: q.p.Account()}, q.g.Breaker)
 	switch {
 	case err == nil:
 		return admitted, nil
-	case c.ctx.Err() != nil:
-		return admitted, failure.OfTransport(c.ctx, c.ctx, err, false)
+	case q.ctx.Err() != nil:
+		return admitted, failure.OfTransport(q.ctx, q.ctx, err, false)
 	}
-	f = failure.Unavailable(failure.CodeBreakerOpen, "provider "+p.Name+" is skipped after system errors in a row")
+	f = failure.Unavailable(failure.CodeBreakerOpen, "provider "+q.p.Name+" is skipped after system errors in a row")
 	if open, ok := errors.AsType[*failover.OpenError](err); ok {
 		f.RetryAfter = max(open.RetryAfter, time.Millisecond)
 	}
-	c.g.Observer.Rejected(p.Name, f.Code)
+	q.g.Observer.Rejected(q.p.Name, f.Code)
 	return admitted, f
+}
+
+// failedOtherwise reports whether some have failed not for rate limits only, or for what the request asks for.
+func (r *route) failedOtherwise() bool {
+	return slices.ContainsFunc(r.failed, func(p failedProvider) bool {
+		return !p.f.UnsupportedHere && p.f.Class != failure.Throttle
+	})
 }
 
 // reasons says, for the client, why the providers before the one that answers
 // did not.
-func (c *call) reasons() string {
-	reasons := make([]string, len(c.failedProviders))
-	for i, r := range c.failedProviders {
-		reasons[i] = r.f.Reason()
+func (r *route) reasons() string {
+	reasons := make([]string, len(r.failed))
+	for i, one := range r.failed {
+		reasons[i] = one.f.Reason()
 	}
 	return strings.Join(reasons, ", ")
 }
 
-// exhausted makes the failure of a call that none of the providers has answered, and for which there was no time to ask some.
+// exhausted makes the failure of the call in that none of the providers has answered, and for which there was no time to ask some.
 // That of one provider alone speaks for itself.
-func (c *call) exhausted(unasked []*upstream.Provider) *failure.Failure {
-	failed := c.failedProviders
+func (r *route) exhausted(in *Call, regions residency.Regions, unasked []*upstream.Provider) *failure.Failure {
+	failed := r.failed
 	first, last := failed[0], failed[len(failed)-1]
-	if !slices.ContainsFunc(failed, func(r failedProvider) bool { return !r.f.UnsupportedHere }) {
+	if !slices.ContainsFunc(failed, func(p failedProvider) bool { return !p.f.UnsupportedHere }) {
 		return first.f // no provider can do what the request asks for
 	}
-	if !slices.ContainsFunc(failed, func(r failedProvider) bool { return !r.f.UnsupportedHere && !r.f.OverBudget() }) {
+	if !slices.ContainsFunc(failed, func(p failedProvider) bool { return !p.f.UnsupportedHere && !p.f.OverBudget() }) {
 		// Another could be asked, but none for less.
-		return failed[slices.IndexFunc(failed, func(r failedProvider) bool { return r.f.OverBudget() })].f
+		return failed[slices.IndexFunc(failed, func(p failedProvider) bool { return p.f.OverBudget() })].f
 	}
-	if len(failed)+len(unasked) == 1 && !c.keptOut {
+	if len(failed)+len(unasked) == 1 && !r.keptOut {
 		first.f.NoRetry = first.f.NoRetry || first.f.Final || first.attempts >= maxAttempts
 		return first.f
 	}
-	if i := slices.IndexFunc(failed, func(r failedProvider) bool { return r.f.LacksEndpoint() }); i >= 0 && c.Endpoint.Counts() {
+	if i := slices.IndexFunc(failed, func(p failedProvider) bool { return p.f.LacksEndpoint() }); i >= 0 && in.Endpoint.Counts() {
 		return failed[i].f // what the others could not count can be estimated, as if that one were alone
 	}
-	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "no provider answered: "+c.tried(unasked))
+	f := failure.InvalidRequest(http.StatusServiceUnavailable, failure.CodeAllProvidersFailed, "no provider answered: "+r.tried(unasked))
 	switch {
-	case c.keptOut:
+	case r.keptOut:
 		f.Code = failure.CodeResidencyUnavailable
-		f.Message = "no provider in a region where your data may be (" + c.regions.String() + ") answered: " + c.tried(unasked)
+		f.Message = "no provider in a region where your data may be (" + regions.String() + ") answered: " + r.tried(unasked)
 	case last.f.Status == http.StatusGatewayTimeout:
 		f.Status = http.StatusGatewayTimeout
 	}
-	for _, r := range failed {
-		f.NoRetry = f.NoRetry || r.f.NoRetry || r.attempts >= maxAttempts
-		f.Sent = f.Sent || r.f.Sent
-		if r.f.RetryAfter > 0 && (f.RetryAfter == 0 || r.f.RetryAfter < f.RetryAfter) {
-			f.RetryAfter = r.f.RetryAfter
+	for _, p := range failed {
+		f.NoRetry = f.NoRetry || p.f.NoRetry || p.attempts >= maxAttempts
+		f.Sent = f.Sent || p.f.Sent
+		if p.f.RetryAfter > 0 && (f.RetryAfter == 0 || p.f.RetryAfter < f.RetryAfter) {
+			f.RetryAfter = p.f.RetryAfter
 		}
 	}
 	f.RetryAfter = max(f.RetryAfter, time.Second)
@@ -240,15 +278,15 @@ func (c *call) exhausted(unasked []*upstream.Provider) *failure.Failure {
 }
 
 // tried says who was asked and what came of it, and who was not.
-func (c *call) tried(unasked []*upstream.Provider) string {
+func (r *route) tried(unasked []*upstream.Provider) string {
 	var what []string
-	for _, r := range c.failedProviders {
-		one := r.Name + ": " + r.f.Reason()
-		if r.f.FromUpstream && r.f.Code != "" {
-			one += " (" + r.f.Code + ")"
+	for _, p := range r.failed {
+		one := p.Name + ": " + p.f.Reason()
+		if p.f.FromUpstream && p.f.Code != "" {
+			one += " (" + p.f.Code + ")"
 		}
-		if r.attempts > 1 {
-			one += " after " + strconv.Itoa(r.attempts) + " attempts"
+		if p.attempts > 1 {
+			one += " after " + strconv.Itoa(p.attempts) + " attempts"
 		}
 		what = append(what, one)
 	}
