@@ -171,7 +171,7 @@ func (in *intake) reserveEvent(g *Gateway, x *upstream.Exchange, deadline time.T
 	return nil
 }
 
-// end gives back what nothing reads any more. The exchange of a pack is not recycled, since its answer belongs to its calls.
+// end gives back the room, and the buffer that nothing reads any more.
 func (in *intake) end() {
 	in.room.release()
 	if in.spent != nil {

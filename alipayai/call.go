@@ -141,60 +141,6 @@ func (g *Gateway) Do(ctx context.Context, in *Call) (*Answer, error) {
 	return c.commit(a), nil
 }
 
-// Refuse settles a call that cannot be served, because its request could not be
-// read, and gives what the client sees.
-func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Error {
-	c := g.begin(ctx, in)
-	defer c.settle()
-	return c.refused(f)
-}
-
-func (g *Gateway) begin(ctx context.Context, in *Call) *call {
-	c := &call{Call: *in, g: g, ctx: ctx}
-	if c.Tenant == "" {
-		c.Tenant = AnonymousTenant
-	}
-	if c.Began.IsZero() {
-		c.Began = g.Now()
-	}
-	if c.Received.IsZero() {
-		c.Received = g.Now()
-	}
-	c.outcome = Outcome{
-		RequestID: NewRequestID(), Tenant: c.Tenant, Endpoint: c.Endpoint,
-		Model: c.Request.Model, Stream: c.Request.Stream,
-	}
-	if c.Native != nil {
-		c.outcome.Session, c.outcome.Agent = word(c.Header, "X-Claude-Code-Session-Id"), word(c.Header, "X-Claude-Code-Agent-Id")
-	}
-	c.tenancy.regions = g.Residency.Of(c.Tenant).And(in.Regions)
-	c.secrets.begin(c.Header, g.Providers[0].Credentials)
-	c.account.begin(g, &c.Call, &c.outcome)
-	return c
-}
-
-// word is the value of a field that has one, and that may stand in a log.
-func word(h http.Header, name string) string {
-	if values := h[name]; len(values) == 1 && IsVisible(values[0]) {
-		return values[0]
-	}
-	return ""
-}
-
-// maxVisible bounds what IsVisible takes, in bytes.
-const maxVisible = 255
-
-// IsVisible reports whether value is at most 255 bytes of visible ASCII, as header values that are
-// keys and names should be.
-func IsVisible(value string) bool {
-	for i := range len(value) {
-		if value[i] <= ' ' || value[i] > '~' {
-			return false
-		}
-	}
-	return len(value) <= maxVisible
-}
-
 // serve gives the call's answer, step by step: each is in the file that doc.go names beside it.
 func (c *call) serve() (*Answer, *failure.Failure) {
 	if f := c.tenancy.enter(c.g, &c.Call); f != nil {
@@ -240,6 +186,39 @@ func (c *call) settle() {
 	}
 }
 
+// Refuse settles a call that cannot be served, because its request could not be
+// read, and gives what the client sees.
+func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Error {
+	c := g.begin(ctx, in)
+	defer c.settle()
+	return c.refused(f)
+}
+
+// begin makes a call of in, with all of its parts that have something to know from the start.
+func (g *Gateway) begin(ctx context.Context, in *Call) *call {
+	c := &call{Call: *in, g: g, ctx: ctx}
+	if c.Tenant == "" {
+		c.Tenant = AnonymousTenant
+	}
+	if c.Began.IsZero() {
+		c.Began = g.Now()
+	}
+	if c.Received.IsZero() {
+		c.Received = g.Now()
+	}
+	c.outcome = Outcome{
+		RequestID: NewRequestID(), Tenant: c.Tenant, Endpoint: c.Endpoint,
+		Model: c.Request.Model, Stream: c.Request.Stream,
+	}
+	if c.Native != nil {
+		c.outcome.Session, c.outcome.Agent = word(c.Header, "X-Claude-Code-Session-Id"), word(c.Header, "X-Claude-Code-Agent-Id")
+	}
+	c.tenancy.regions = g.Residency.Of(c.Tenant).And(in.Regions)
+	c.secrets.begin(c.Header, g.Providers[0].Credentials)
+	c.account.begin(g, &c.Call, &c.outcome)
+	return c
+}
+
 // deadline is when the call must have its answer.
 func (c *call) deadline() time.Time {
 	if !c.route.by.IsZero() {
@@ -274,6 +253,28 @@ func (*unending) Done() <-chan struct{} { return nil }
 
 // Err implements [context.Context].
 func (*unending) Err() error { return nil }
+
+// word is the value of a field that has one, and that may stand in a log.
+func word(h http.Header, name string) string {
+	if values := h[name]; len(values) == 1 && IsVisible(values[0]) {
+		return values[0]
+	}
+	return ""
+}
+
+// maxVisible bounds what IsVisible takes, in bytes.
+const maxVisible = 255
+
+// IsVisible reports whether value is at most 255 bytes of visible ASCII, as header values that are
+// keys and names should be.
+func IsVisible(value string) bool {
+	for i := range len(value) {
+		if value[i] <= ' ' || value[i] > '~' {
+			return false
+		}
+	}
+	return len(value) <= maxVisible
+}
 
 // NewRequestID makes the id under which a client and a log know a call: 128
 // random bits. Handlers that answer in place of the gateway use it too.
