@@ -26,24 +26,24 @@ type asking struct {
 }
 
 // ask gets an answer of p, in as many attempts as that may take.
-func (here at) ask(alternatives bool) (*Answer, *failure.Failure) {
-	here.route.alternatives = alternatives
-	body, chosen, f := here.compose()
+func (q at) ask(alternatives bool) (*Answer, *failure.Failure) {
+	q.route.alternatives = alternatives
+	body, chosen, f := q.compose()
 	if f != nil {
 		return nil, f
 	}
-	q := asking{at: here}
+	tries := asking{at: q}
 	unsent := q.outcome.Attempts
 	for {
-		q.attempts++
-		if q.attempts > 1 { // a repeat is p's
+		tries.attempts++
+		if tries.attempts > 1 { // a repeat is p's
 			q.route.repeat()
 		}
 		a, f := q.paidAttempt(body, chosen)
 		if q.route.equals != nil && q.route.equals.Next != nil && q.route.equals.Next != q.p {
 			return nil, f // nothing was sent: see moved
 		}
-		if q.attempts == 1 && q.outcome.Attempts > unsent {
+		if tries.attempts == 1 && q.outcome.Attempts > unsent {
 			q.p.Budget.Deposit() // a call that was turned away here pays for nothing
 		}
 		q.g.Observer.Attempted(q.attempted(f))
@@ -56,9 +56,9 @@ func (here at) ask(alternatives bool) (*Answer, *failure.Failure) {
 			q.rememberBlocked(q.packing.group.body, f)
 		}
 		q.route.mayHaveExecuted = q.route.mayHaveExecuted || f.MayHaveExecuted()
-		pause, ok := q.planRetry(f)
+		pause, ok := tries.planRetry(f)
 		if !ok {
-			return nil, q.unauthorised(f)
+			return nil, tries.unauthorised(f)
 		}
 		if !wait(q.ctx, pause) {
 			return nil, failure.OfTransport(q.ctx, q.ctx, q.ctx.Err(), f.Sent)

@@ -175,24 +175,23 @@ func (q *charge) quotedText() string {
 }
 
 // quoteInPack is quote for the call's part of a pack, whatever other calls are in it.
-func (here at) quoteInPack() *charge {
-	account := &here.account
-	if here.Request.MaxTokens > 0 {
-		if encoded, _ := here.encoded(); unbounded(here.p, encoded) { // as the pack is, which has the same member
-			account.unbounded = here.p
+func (q at) quoteInPack() *charge {
+	if q.Request.MaxTokens > 0 {
+		if encoded, _ := q.encoded(); unbounded(q.p, encoded) { // as the pack is, which has the same member
+			q.account.unbounded = q.p
 		}
 	}
-	q := account.quote(here.p)
-	if q.price == nil {
-		return q
+	own := q.account.quote(q.p)
+	if own.price == nil {
+		return own
 	}
-	bytes, tokens := here.packing.one.Added()
-	asked := price.Asked{Bytes: q.bytes + bytes, MaxTokens: account.maxTokens(here.p), Silent: !here.Endpoint.Generates()}
+	bytes, tokens := q.packing.one.Added()
+	asked := price.Asked{Bytes: own.bytes + bytes, MaxTokens: q.account.maxTokens(q.p), Silent: !q.Endpoint.Generates()}
 	if asked.MaxTokens > 0 {
 		asked.MaxTokens += tokens
 	}
-	q.most = q.price.Bound(asked)
-	return q
+	own.most = own.price.Bound(asked)
+	return own
 }
 
 // quoteAmong is quoteInPack for whichever of the providers the pack goes to: for the dearest of them. It leaves out
