@@ -59,7 +59,7 @@ func (a *App) openRoutes(p *upstream.Provider) {
 	for _, address := range p.Addresses {
 		identity = append(identity, address.URL.String())
 	}
-	p.Routes = acquireFor[upstream.Routes](&a.releases, "routes", identity...)
+	p.Routes = acquireFor[upstream.Routes](&a.acquired, "routes", identity...)
 	a.jobs.add("probes of provider "+p.Name, p.Probes)
 }
 

@@ -40,7 +40,7 @@ type alertState struct {
 
 // openAlerts makes the sinks and the alerter.
 func (a *App) openAlerts() error {
-	kept := acquireFor[alertState](&a.releases, "alerts")
+	kept := acquireFor[alertState](&a.acquired, "alerts")
 	kept.once.Do(func() { kept.State = alert.NewState() })
 	host, err := os.Hostname()
 	if err != nil {

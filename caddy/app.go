@@ -149,15 +149,8 @@ type App struct {
 	canaries map[string]*configuredCanary
 	// shadows are those of the handlers, by site and provider.
 	shadows map[string]*configuredShadow
-	// releases give back what the configuration holds of the pooled state.
-	releases []func()
-
-	// checks say, at Start, whether what is configured can be used.
-	checks []func() error
-	// opens connect to what the configuration uses, at Start.
-	opens []func()
-	// jobs are its background work.
-	jobs jobs
+	// lifecycle is what the parts have the configuration do at Start, and from then to its end.
+	lifecycle
 	// redeeming are the refresh tokens that are being redeemed; nil where none is.
 	redeeming *token.Redemptions
 	// calls are those at handlers before alipayai_proxy, as a moderator that asks its model: they have not come there yet.
@@ -186,12 +179,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.openResidency(); err != nil {
 		return err
 	}
-	a.metrics = acquireFor[metrics](&a.releases, "metrics")
-	a.metrics.once.Do(a.metrics.init)
-	if err := (runningMetrics{}).register(ctx); err != nil {
+	var err error
+	if a.metrics, err = openMetrics(ctx, &a.acquired); err != nil {
 		return err
 	}
-	var err error
 	if a.sealing, err = a.newSeal(newSecrets(a.InsecureLiterals)); err != nil {
 		return err
 	}
@@ -250,10 +241,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // Start begins the background work.
 func (a *App) Start() error {
-	for _, check := range a.checks {
-		if err := check(); err != nil {
-			return err
-		}
+	if err := a.check(); err != nil {
+		return err
 	}
 	a.started = true
 	a.warn()
@@ -263,10 +252,7 @@ func (a *App) Start() error {
 			a.servesOn = time.Duration(served.ShutdownDelay)
 		}
 	}
-	for _, open := range a.opens {
-		open()
-	}
-	a.jobs.start()
+	a.start()
 	return nil
 }
 
@@ -301,16 +287,7 @@ func (a *App) Cleanup() error {
 	if a.started && a.exiting() {
 		a.exit()
 	}
-	releases := a.releases
-	a.releases = nil
-	a.jobs.running.whenEnded(func() {
-		a.calls.whenEnded(func() {
-			// What was acquired later may use what was acquired before.
-			for _, release := range slices.Backward(releases) {
-				release()
-			}
-		})
-	})
+	a.releaseAtEnd(&a.calls)
 	return nil
 }
 

@@ -90,11 +90,7 @@ func TestChangedPasswordIsAnotherStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() {
-			for _, release := range a.releases {
-				release()
-			}
-		})
+		t.Cleanup(a.release)
 		return store
 	}
 	first := open("the-first-password", "of-the-sentinels")

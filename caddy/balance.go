@@ -150,7 +150,7 @@ func (h *Proxy) provisionBalance(app *App) error {
 		}
 	}
 	if joined > 0 {
-		b.Latencies = acquireFor[balance.Latencies](&h.releases, "latencies", h.Providers...)
+		b.Latencies = acquireFor[balance.Latencies](&h.acquired, "latencies", h.Providers...)
 		for i := range b.Equals { // the list has grown since
 			b.Equals[i] = slices.Clip(slices.Clone(b.Equals[i]))
 		}

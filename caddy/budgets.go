@@ -88,7 +88,7 @@ func (h *Proxy) provisionSpending(app *App) error {
 		}
 		return nil
 	}
-	s := app.spending(&h.releases)
+	s := app.spending(&h.acquired)
 	h.gateway.Spending = s
 	if len(h.Budgets) == 0 {
 		return nil
@@ -110,7 +110,7 @@ func (h *Proxy) provisionSpending(app *App) error {
 	}
 	s.DefaultLimits = s.Limits[anyTenant]
 	state, release := app.acquireBudgets()
-	h.releases = append(h.releases, release)
+	h.acquired.add(release)
 	s.Budgets = state.Budgets
 	app.boundAsked(s)
 	return nil
@@ -123,7 +123,7 @@ func (a *App) asks(p *upstream.Provider, who string) *alipayai.Spending {
 		return nil
 	}
 	if a.asked == nil {
-		a.asked, a.askedBy = a.spending(&a.releases), make(map[string]string)
+		a.asked, a.askedBy = a.spending(&a.acquired), make(map[string]string)
 	}
 	a.askedBy[p.Name] = who
 	return a.asked
@@ -150,7 +150,7 @@ func (a *App) boundAsked(s *alipayai.Spending) {
 	}
 	if a.asked.Budgets == nil {
 		state, release := a.acquireBudgets()
-		a.releases = append(a.releases, release)
+		a.acquired.add(release)
 		a.asked.Budgets = state.Budgets
 	}
 	a.budgeted = append(a.budgeted, s)
@@ -186,15 +186,15 @@ func leastLimits(of []*alipayai.Spending, tenant string) (least []budget.Limit) 
 }
 
 // spending keeps account of what calls cost; nil where that is not wanted. Calls outlive
-// their configuration, and so must what takes their lines: releases give it back.
-func (a *App) spending(releases *[]func()) *alipayai.Spending {
+// their configuration, and so must what takes their lines, which to is to give back.
+func (a *App) spending(to *acquired) *alipayai.Spending {
 	if a.priced == nil {
 		return nil
 	}
 	s := &alipayai.Spending{Providers: a.priced, Exchange: a.exchange}
 	if a.ledger != nil {
 		state, release := a.acquireLedger()
-		*releases = append(*releases, release)
+		to.add(release)
 		s.Ledger = state
 	}
 	return s

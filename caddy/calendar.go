@@ -117,7 +117,7 @@ func (a *App) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider,
 		}
 	}
 	name := hashAll([]string{"keys", p.BaseURL.Host, p.ClientID, p.Name})
-	known := acquireFor[lastRecord](&a.releases, "keys", string(name[:]))
+	known := acquireFor[lastRecord](&a.acquired, "keys", string(name[:]))
 	watch := &calendarWatch{app: a, provider: p.Name, logger: a.logger.With(zap.String("provider", p.Name))}
 	keeper := calendar.NewKeeper(calendar.Config{
 		Every: time.Duration(asked.Check), Activate: asked.Activate == activateChecked,

@@ -165,7 +165,7 @@ func (h *Proxy) provisionCanary(app *App) error {
 		return state, release
 	}
 	state, release := acquireState() // for the calls, which outlive the configuration
-	h.releases = append(h.releases, release)
+	h.acquired.add(release)
 	k.Trial = state.Canary
 	if slices.Contains(plan.Guards, canary.ToolCalls) {
 		k.Tools = &state.tools
@@ -173,7 +173,7 @@ func (h *Proxy) provisionCanary(app *App) error {
 	h.gateway.Canary = k
 	if app.canaries[c.name()] == nil {
 		_, release := acquireState() // for the job
-		app.releases = append(app.releases, release)
+		app.acquired.add(release)
 		app.canaries[c.name()] = &configuredCanary{canaryState: state, identity: hash, stable: c.Stable, candidate: c.Candidate, onPass: c.OnPass}
 		app.opens = append(app.opens, func() {
 			if !state.Status().Known {

@@ -41,7 +41,7 @@ func (a *App) openEvidence() error {
 			return fmt.Errorf("evidence: dir: %w", err)
 		}
 		options.Vault = vault
-		a.releases = append(a.releases, vault.Close)
+		a.acquired.add(vault.Close)
 		a.checks = append(a.checks, func() error {
 			if err := vault.Check(); err != nil {
 				return fmt.Errorf("evidence: dir: %w", err)

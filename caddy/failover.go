@@ -73,7 +73,7 @@ func (h *Proxy) provisionFailover(app *App) error {
 	h.gateway.Class = alipayai.Class(h.Class)
 	h.gateway.Evidence = app.evidence
 	// Calls outlive their configuration, and a claim must end where it began.
-	h.releases = append(h.releases, app.store.hold())
+	h.acquired.add(app.store.hold())
 	if b := h.Breaker; b == nil || !b.Off {
 		if b == nil {
 			b = new(Breaker)
@@ -107,7 +107,7 @@ func (h *Proxy) provisionFailover(app *App) error {
 		if ttl < time.Second {
 			return errors.New("remember_blocked: the time must be a second or more")
 		}
-		calls := acquireFor[moderate.Blocked](&app.releases, "blocked calls", h.Providers...)
+		calls := acquireFor[moderate.Blocked](&app.acquired, "blocked calls", h.Providers...)
 		h.gateway.Blocked = &alipayai.BlockedCalls{Calls: calls, TTL: ttl}
 	}
 	if a := h.CachedAnswer; a != nil {
@@ -150,7 +150,7 @@ func (b *breakersState) Destruct() error { return b.Close() }
 
 // openBreakers acquires the breakers, which survive reloads.
 func (a *App) openBreakers() {
-	shared := acquireFor[breakersState](&a.releases, "breakers", a.store.identity)
+	shared := acquireFor[breakersState](&a.acquired, "breakers", a.store.identity)
 	shared.once.Do(func() { shared.breakers = a.store.breakers() })
 	a.breakers = shared.breakers
 	a.opens = append(a.opens, shared.Start)

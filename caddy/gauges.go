@@ -3,6 +3,7 @@ package alipaycaddy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,14 +32,14 @@ func (r runningMetrics) register(ctx caddy.Context) error {
 
 // of are those of one configuration.
 func (runningMetrics) of(a *App) []prometheus.Collector {
-	return append(a.metrics.collectors(),
+	return append(slices.Clip(a.metrics.all),
 		capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers},
 		suiteCollector{a.suites}, canaryCollector{a}, poolCollector{a.pools})
 }
 
 // Describe implements prometheus.Collector.
 func (r runningMetrics) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range r.of(&App{metrics: new(metrics)}) {
+	for _, c := range r.of(&App{metrics: newMetrics()}) {
 		c.Describe(to)
 	}
 }

@@ -23,7 +23,7 @@ func (h *pooledHolds) Destruct() error {
 
 // openHolds acquires what replicas hold, which survives reloads.
 func (a *App) openHolds() {
-	shared := acquireFor[pooledHolds](&a.releases, "holds", a.store.identity)
+	shared := acquireFor[pooledHolds](&a.acquired, "holds", a.store.identity)
 	shared.once.Do(func() { shared.sharedHolds = a.store.holds(upstream.SlowDownHold) })
 	if a.holds = shared.sharedHolds; a.holds != nil {
 		a.opens = append(a.opens, a.holds.Start)
@@ -35,7 +35,7 @@ func (a *App) openHolds() {
 // without a client id.
 func (a *App) holdAccount(p *upstream.Provider, key string) {
 	host, account := upstream.CanonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), cmp.Or(p.ClientID, key)
-	p.Hold = acquireFor[upstream.Hold](&a.releases, "hold", host, account)
+	p.Hold = acquireFor[upstream.Hold](&a.acquired, "hold", host, account)
 	if a.holds != nil {
 		p.SharedHold = a.holds.account(host, account)
 	}

@@ -68,7 +68,7 @@ func (a *App) openIntents() error {
 		return fmt.Errorf("intents %s: %w", o.Folder, err)
 	}
 	a.intents.examples = examples
-	t := acquireFor[trained](&a.releases, "intents", contentOf(examples)...)
+	t := acquireFor[trained](&a.acquired, "intents", contentOf(examples)...)
 	t.once.Do(func() { t.classifier, t.err = intent.Train(examples) })
 	if t.err != nil {
 		return fmt.Errorf("intents %s: %w", o.Folder, t.err)

@@ -107,13 +107,13 @@ func (a *App) openEmbeddings() error {
 	if e.call, err = a.models(p, e.site, e.timeout, a.asks(p, e.site)); err != nil {
 		return err
 	}
-	if e.learn, err = a.models(p, e.site, learnTimeout, a.spending(&a.releases)); err != nil {
+	if e.learn, err = a.models(p, e.site, learnTimeout, a.spending(&a.acquired)); err != nil {
 		return err
 	}
 	of := hashAll([]string{p.Name, p.BaseURL.String(), model})
 	e.remembered = filepath.Join(caddy.AppDataDir(), "alipayai", "embeddings", hex.EncodeToString(of[:16]))
 	content := append(contentOf(e.examples), p.Name, p.BaseURL.String(), model)
-	e.centroids = acquireFor[intent.Centroids](&a.releases, "centroids", content...)
+	e.centroids = acquireFor[intent.Centroids](&a.acquired, "centroids", content...)
 	a.intents.embedded = e
 	a.jobs.add("examples of intents", e.learnExamples)
 	return nil

@@ -34,8 +34,8 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 				a := &App{
 					logger: zap.New(core), started: true, exiting: func() bool { return tt.exits },
 					evidence: evidence.NewRecorder(evidence.Options{}), alerter: alert.New(alert.NewState(), alert.Options{}),
-					releases: []func(){func() { released.Store(true) }},
 				}
+				a.add(func() { released.Store(true) })
 				a.jobs.add("ends", func(ctx context.Context) { <-ctx.Done() })
 				a.jobs.add("hangs", func(ctx context.Context) {
 					<-ctx.Done()

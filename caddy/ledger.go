@@ -194,10 +194,10 @@ type ledgerState struct {
 	*ledgerFile
 	// shared are the totals of all replicas; nil where they share none.
 	shared sharedLedger
-	// begin is for the first start, leave ends what that has begun, and releases give back the file and what shared is kept in.
+	// begin is for the first start, leave ends what that has begun, and acquired is the file and what shared is kept in.
 	begin    sync.Once
 	leave    func()
-	releases []func()
+	acquired acquired
 }
 
 // End implements alipayai.Ledger.
@@ -232,9 +232,7 @@ func (s *ledgerState) Destruct() (err error) {
 		s.leave()
 		err = s.shared.Close()
 	}
-	for _, release := range s.releases {
-		release()
-	}
+	s.acquired.release()
 	return err
 }
 
@@ -254,26 +252,26 @@ func (a *App) openLedger() error {
 	a.acquireLedger = func() (*ledgerState, func()) {
 		state, release := acquire[ledgerState]("ledger", path, zone.String(), a.store.identity, a.sealing.Identity())
 		state.once.Do(func() {
-			file, releaseFile := acquire[ledgerFile]("ledger file", path, zone.String())
+			file := acquireFor[ledgerFile](&state.acquired, "ledger file", path, zone.String())
 			file.once.Do(func() {
 				file.path = path
 				file.Ledger = ledger.New(ledger.Options{Path: path, Zone: zone, LockWait: pace.ledger, Changed: file.changed, Lost: tellLost(path), Left: file.left, Written: a.metrics.ledgerWrote})
 			})
-			state.ledgerFile, state.releases = file, []func(){releaseFile}
+			state.ledgerFile = file
 			if state.shared = a.store.ledger(a.sealing, zone); state.shared != nil {
-				state.releases = append(state.releases, a.store.hold())
+				state.acquired.add(a.store.hold())
 			}
 		})
 		return state, release
 	}
 	state, release := a.acquireLedger()
-	a.releases = append(a.releases, release)
+	a.acquired.add(release)
 	a.ledger = state
 	var keep time.Duration
 	if a.Ledger != nil {
 		keep = time.Duration(a.Ledger.Keep)
 	}
-	a.releases = append(a.releases, state.use(keep))
+	a.acquired.add(state.use(keep))
 	a.checks = append(a.checks, func() error {
 		state.start()
 		// Two gateways that wrote by turns, or counted budgets without each other, would both be wrong.

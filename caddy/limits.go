@@ -112,7 +112,7 @@ func (a *App) shareCap(k *upstream.Cap, p *upstream.Provider) {
 		<-ctx.Done()
 		queue.leave(window, span)
 	})
-	a.releases = append(a.releases, func() {
+	a.acquired.add(func() {
 		queue.release(window, func() {
 			releaseQueue()
 			releaseWindow()

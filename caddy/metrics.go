@@ -3,10 +3,10 @@ package alipaycaddy
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
@@ -21,7 +21,7 @@ import (
 // configuration has a registry of its own, and [runningMetrics] shows the same
 // collectors in every one. No label's value is chosen by a client.
 type metrics struct {
-	once sync.Once
+	once sync.Once // see openMetrics
 	// all are the collectors below.
 	all []prometheus.Collector
 
@@ -52,14 +52,28 @@ type metrics struct {
 	shadowFirst     *prometheus.HistogramVec
 }
 
-// counter makes a counter that collectors shows.
+// openMetrics gives the metrics of the process, made where they are new, and has the configuration's registry show them.
+func openMetrics(ctx caddy.Context, by *acquired) (*metrics, error) {
+	m := acquireFor[metrics](by, "metrics")
+	m.once.Do(m.init)
+	return m, runningMetrics{}.register(ctx)
+}
+
+// newMetrics makes metrics that count from zero.
+func newMetrics() *metrics {
+	m := new(metrics)
+	m.once.Do(m.init)
+	return m
+}
+
+// counter makes a counter that is one of all.
 func (m *metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	m.all = append(m.all, c)
 	return c
 }
 
-// histogram makes a histogram that collectors shows.
+// histogram makes a histogram that is one of all.
 func (m *metrics) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	m.all = append(m.all, h)
@@ -125,12 +139,6 @@ func (m *metrics) init() {
 		"Time to the first content of the calls that were compared, by side: real or shadow.", callSeconds, "provider", "side")
 	m.duration = m.histogram("caddy_alipayai_request_duration_seconds",
 		"Time from a call's start to its end.", callSeconds, "provider", "endpoint")
-}
-
-// collectors are all of them.
-func (m *metrics) collectors() []prometheus.Collector {
-	m.once.Do(m.init)
-	return slices.Clip(m.all) // others are appended to it
 }
 
 func (m *metrics) attempted(provider, code string) {

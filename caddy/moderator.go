@@ -227,7 +227,7 @@ func (m *Moderator) openModel(a *App) error {
 	m.policy.ModelName, m.policy.Form, m.policy.Policy = model, form, m.Model.Policy
 	m.policy.Asked = p.Asked(endpoint, model)
 	if !m.CacheOff {
-		m.policy.Cache = acquireFor[moderate.Cache](&a.releases, "verdicts", m.name)
+		m.policy.Cache = acquireFor[moderate.Cache](&a.acquired, "verdicts", m.name)
 	}
 	return nil
 }

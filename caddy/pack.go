@@ -57,7 +57,7 @@ func (h *Proxy) provisionPacks(app *App, site string, o observer) error {
 	if c.UserHeader != "" && !httpguts.ValidHeaderFieldName(c.UserHeader) {
 		return fmt.Errorf("pack: user_header %q is no name of a header field", c.UserHeader)
 	}
-	agreements := acquireFor[pack.Agreements](&h.releases, "packing", h.Providers...)
+	agreements := acquireFor[pack.Agreements](&h.acquired, "packing", h.Providers...)
 	app.packing[site] = agreements
 	h.gateway.Packs = &alipayai.Packs{
 		MaxWait: time.Duration(c.MaxWait), MaxCalls: c.MaxCalls, MaxCharacters: c.MaxCharacters,

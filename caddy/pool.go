@@ -69,7 +69,7 @@ func (a *App) openPool(p *upstream.Provider, c *Provider) error {
 	}
 	for _, u := range urls {
 		// It is given back after warm is closed: the last comes first.
-		kept := acquireFor[outgoing.Kept](&a.releases, "pool", p.Name, u.Scheme, u.Host, c.transportKey)
+		kept := acquireFor[outgoing.Kept](&a.acquired, "pool", p.Name, u.Scheme, u.Host, c.transportKey)
 		logger := a.logger.With(zap.String("provider", p.Name), zap.String("address", u.Host))
 		warm, err := transport.Keep(u, outgoing.Keeping{
 			Kept: kept, Min: c.Pool.Min, Max: c.Pool.Max, Idle: time.Duration(c.Pool.Idle),
@@ -81,7 +81,7 @@ func (a *App) openPool(p *upstream.Provider, c *Provider) error {
 			return fmt.Errorf("pool %w", err)
 		}
 		a.opens = append(a.opens, warm.Open)
-		a.releases = append(a.releases, warm.Close)
+		a.acquired.add(warm.Close)
 		a.pools[p.Name] = append(a.pools[p.Name], warm)
 	}
 	return nil

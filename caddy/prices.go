@@ -167,8 +167,8 @@ func (a *App) buildPrices() error {
 		}
 		priced[name] = &alipayai.Priced{
 			Book: book, Models: namedModels(p, book), Charges: charges[p.Profile.Name],
-			Estimate: acquireFor[price.Estimate](&a.releases, "estimate", p.BaseURL.Host, p.ClientID, name),
-			Others:   acquireFor[price.Models](&a.releases, "models", p.BaseURL.Host, p.ClientID, name),
+			Estimate: acquireFor[price.Estimate](&a.acquired, "estimate", p.BaseURL.Host, p.ClientID, name),
+			Others:   acquireFor[price.Models](&a.acquired, "models", p.BaseURL.Host, p.ClientID, name),
 		}
 	}
 	if any || a.Ledger.wanted() {

@@ -78,8 +78,6 @@ func TestProvidersThatSayWhatCallsCost(t *testing.T) {
 		if app.priced["p"].Charges != currency || app.priced["q"].Charges != "" {
 			t.Errorf("%s says it in %q, and OpenAI in %q", profile, app.priced["p"].Charges, app.priced["q"].Charges)
 		}
-		for _, release := range app.releases {
-			release()
-		}
+		app.release()
 	}
 }

@@ -31,13 +31,13 @@ func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses cr
 	if err != nil {
 		return nil, err
 	}
-	p.Clock = acquireFor[upstream.Clock](&a.releases, "clock", p.BaseURL.Host)
-	p.Budget = acquireFor[failover.Budget](&a.releases, "budget", p.BaseURL.Host, p.ClientID, name)
+	p.Clock = acquireFor[upstream.Clock](&a.acquired, "clock", p.BaseURL.Host)
+	p.Budget = acquireFor[failover.Budget](&a.acquired, "budget", p.BaseURL.Host, p.ClientID, name)
 
 	if p.Transport, err = c.transport(ctx); err != nil {
 		return nil, err
 	}
-	a.releases = append(a.releases, func() { closeIdle(p.Transport) })
+	a.acquired.add(func() { closeIdle(p.Transport) })
 	if err := a.openPool(p, c); err != nil {
 		return nil, err
 	}

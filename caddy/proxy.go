@@ -127,9 +127,8 @@ type Proxy struct {
 	cors    *cors.Cors
 	gateway *alipayai.Gateway
 	door    door.Door
-	// releases give back what the handler holds of the pooled state, when the
-	// last of its calls has ended.
-	releases []func()
+	// acquired is what the handler holds of the pooled state until the last of its calls has ended.
+	acquired acquired
 	// residency are the rules of the handler itself, and moderators those before it.
 	residency  *residency.Rules
 	moderators []*Moderate
@@ -235,7 +234,7 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 		return err
 	}
 	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))
-	h.gateway.Room = acquireFor[alipayai.Room](&app.releases, "answers held", strconv.FormatInt(size, 10))
+	h.gateway.Room = acquireFor[alipayai.Room](&app.acquired, "answers held", strconv.FormatInt(size, 10))
 	h.door.Gateway, h.door.Dialects = h.gateway, dialects
 	if err := h.gateway.Prepare(); err != nil {
 		return err
@@ -247,25 +246,17 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 
 // Cleanup gives back the pooled state.
 func (h *Proxy) Cleanup() error {
-	release := func() {
-		h.calls.whenEnded(func() {
-			for _, release := range h.releases {
-				release()
-			}
-		})
-	}
-	if h.app == nil { // it was not provisioned
-		release()
+	if h.app == nil { // it was not provisioned, and has acquired nothing
 		return nil
 	}
-	h.app.calls.whenEnded(release) // which may come here yet
+	h.acquired.releaseAfter(&h.app.calls, &h.calls) // those of handlers before this one may come here yet
 	return nil
 }
 
 // provisionTenants sets the tenants' limits and shares.
 func (h *Proxy) provisionTenants(w *warnings) error {
 	if len(h.Limits) > 0 {
-		usage := acquireFor[limiter.TenantLimits](&h.releases, "tenant limits", h.Providers...)
+		usage := acquireFor[limiter.TenantLimits](&h.acquired, "tenant limits", h.Providers...)
 		limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
 		for tenant, l := range h.Limits {
 			if err := l.check(tenant); err != nil {

@@ -148,10 +148,10 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 		return state, release
 	}
 	state, release := acquireState() // for the calls, which outlive the configuration
-	h.releases = append(h.releases, release)
+	h.acquired.add(release)
 	if app.shadows[name] == nil {
 		_, release := acquireState() // for the job
-		app.releases = append(app.releases, release)
+		app.acquired.add(release)
 		app.shadows[name] = &configuredShadow{state, hash, p.Name, c.Divergence}
 		logger := app.logger.With(zap.String("shadow", name))
 		app.jobs.add("shadow "+name, func(ctx context.Context) {
@@ -169,7 +169,7 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 		seen.evidence = app.evidence
 	}
 	asks := shadow.NewGateway(p)
-	asks.Observer, asks.MaxAnswer, asks.Deadline, asks.Spending = seen, h.MaxAnswer, time.Duration(h.Deadline), app.spending(&h.releases)
+	asks.Observer, asks.MaxAnswer, asks.Deadline, asks.Spending = seen, h.MaxAnswer, time.Duration(h.Deadline), app.spending(&h.acquired)
 	if err := asks.Prepare(); err != nil {
 		return fmt.Errorf("shadow: %w", err)
 	}
@@ -181,7 +181,7 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 		},
 	}
 	shadowQueues.Store(queue, p.Name)
-	h.releases = append(h.releases, func() { shadowQueues.Delete(queue) })
+	h.acquired.add(func() { shadowQueues.Delete(queue) })
 	h.gateway.Shadow = &alipayai.Shadow{Provider: p, Share: c.Share, OptedOut: make(map[string]bool), Copy: queue.Copy}
 	for _, tenant := range c.OptOut {
 		app.warnings.tenant("shadow opt_out", tenant)

@@ -35,10 +35,10 @@ func acquire[T any](kind string, identity ...string) (value *T, release func()) 
 	})
 }
 
-// acquireFor is acquire for as long as what has those releases lasts: a configuration, or a handler with its calls.
-func acquireFor[T any](releases *[]func(), kind string, identity ...string) *T {
+// acquireFor is acquire for what is to give the reference back with all else that it has acquired.
+func acquireFor[T any](by *acquired, kind string, identity ...string) *T {
 	value, release := acquire[T](kind, identity...)
-	*releases = append(*releases, release)
+	by.add(release)
 	return value
 }
 

@@ -221,7 +221,7 @@ func (s *openedStore) await(ctx context.Context) {
 // acquireStore gives the store of that identity, opened where it is new, for as
 // long as the configuration lasts.
 func (a *App) acquireStore(identity string, open func() (store, error)) (*openedStore, error) {
-	shared := acquireFor[openedStore](&a.releases, "store", identity)
+	shared := acquireFor[openedStore](&a.acquired, "store", identity)
 	shared.once.Do(func() {
 		shared.identity = identity
 		shared.store, shared.err = open()

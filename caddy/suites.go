@@ -101,7 +101,7 @@ func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
 	p := a.providers[c.Provider]
 	every := cmp.Or(time.Duration(c.Every), defaultSuiteEvery)
 	identity := hashAll([]string{"suites", name, p.Name, p.BaseURL.Host, p.ClientID, c.Model})
-	known := acquireFor[lastSuiteRecord](&a.releases, "suites", string(identity[:]))
+	known := acquireFor[lastSuiteRecord](&a.acquired, "suites", string(identity[:]))
 	s := suite.NewSchedule(suite.Config{
 		Name: name, Provider: p.Name, Suite: prompts, Every: every, Concurrency: c.Concurrency, Ask: asks,
 		Store:    a.store.record(ctx.Storage(), "suites", string(identity[:])),
@@ -186,7 +186,7 @@ func (a *App) askSuite(provider, model string, of *suite.Suite, observe func(*su
 		request wire.Request
 	}
 	questions := make(map[string]question, len(of.Prompts))
-	spending := a.spending(&a.releases)
+	spending := a.spending(&a.acquired)
 	for _, prompt := range of.Prompts {
 		asked := cmp.Or(prompt.Model, model)
 		request, err := wire.ParseChatRequest(prompt.Body(model), wire.Limits{})

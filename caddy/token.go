@@ -129,9 +129,9 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 		}
 		source.Redemptions = a.redemptions()
 	}
-	cell := acquireFor[token.Cell](&a.releases, "token", address, clientID, secret, scope, source.RefreshToken)
+	cell := acquireFor[token.Cell](&a.acquired, "token", address, clientID, secret, scope, source.RefreshToken)
 	source.Cell = cell
-	a.releases = append(a.releases, live.Watch(cell))
+	a.acquired.add(live.Watch(cell))
 
 	logger := a.logger.With(zap.String("provider", p.Name))
 	// One failure is logged but raises no alert: the next try comes at once, and at the
@@ -158,7 +158,7 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 
 // redemptions are the process's, whichever configuration has begun them.
 func (a *App) redemptions() *token.Redemptions {
-	a.redeeming = acquireFor[token.Redemptions](&a.releases, "redemptions")
+	a.redeeming = acquireFor[token.Redemptions](&a.acquired, "redemptions")
 	return a.redeeming
 }
 

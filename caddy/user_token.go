@@ -91,7 +91,7 @@ func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, 
 		return err
 	}
 	form.Adapt(grant)
-	memory := acquireFor[consent.Memory](&a.releases, "consents", p.Name, grant.URL, grant.ClientID, a.store.identity)
+	memory := acquireFor[consent.Memory](&a.acquired, "consents", p.Name, grant.URL, grant.ClientID, a.store.identity)
 	logger := a.logger.With(zap.String("provider", p.Name))
 	users := &consent.Consents{
 		Provider: strings.Join([]string{p.Name, grant.URL, grant.ClientID}, " "),
