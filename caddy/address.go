@@ -51,7 +51,7 @@ func (p *Provider) addresses(to *upstream.Provider, resolver secrets) error {
 }
 
 // openRoutes acquires what is known of the addresses, which survives reloads, and measures them.
-func (a *App) openRoutes(p *upstream.Provider) {
+func (u *upstreams) openRoutes(p *upstream.Provider) {
 	if len(p.Addresses) == 0 {
 		return
 	}
@@ -59,17 +59,17 @@ func (a *App) openRoutes(p *upstream.Provider) {
 	for _, address := range p.Addresses {
 		identity = append(identity, address.URL.String())
 	}
-	p.Routes = acquireFor[upstream.Routes](&a.acquired, "routes", identity...)
-	a.jobs.add("probes of provider "+p.Name, p.Probes)
+	p.Routes = acquireFor[upstream.Routes](&u.acquired, "routes", identity...)
+	u.jobs.add("probes of provider "+p.Name, p.Probes)
 }
 
 // checkHosts refuses one app at one host under two rate caps: the cap of a provider is for all of its addresses, and is
 // known by the first. Where one of two providers of an app has none, what that sends would not count.
-func (a *App) checkHosts() error {
+func checkHosts(providers map[string]*upstream.Provider) error {
 	type app struct{ host, client string }
 	first := make(map[app]*upstream.Provider)
-	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
-		p := a.providers[name]
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		p := providers[name]
 		if p.ClientID == "" {
 			continue
 		}

@@ -38,30 +38,23 @@ type alertState struct {
 	watchers watchers
 }
 
-// openAlerts makes the sinks and the alerter.
-func (a *App) openAlerts() error {
-	kept := acquireFor[alertState](&a.acquired, "alerts")
+// openAlerts makes the alerter with its sinks, and gives what is known to be wrong.
+func openAlerts(s *setting, m *metrics, sinks []*Alert) (*alert.Alerter, *alertState, error) {
+	kept := acquireFor[alertState](&s.acquired, "alerts")
 	kept.once.Do(func() { kept.State = alert.NewState() })
 	host, err := os.Hostname()
 	if err != nil {
 		host = "caddy"
 	}
-	options := alert.Options{Source: host, Logger: a.logger.Named("alert"), Credentials: live, Observe: a.metrics.alerted}
-	s := newSecrets(a.InsecureLiterals)
-	for i, c := range a.Alerts {
-		sink, err := c.sink(s)
+	options := alert.Options{Source: host, Logger: s.logger.Named("alert"), Credentials: live, Observe: m.alerted}
+	for i, c := range sinks {
+		sink, err := c.sink(s.secrets)
 		if err != nil {
-			return fmt.Errorf("alert %d: %w", i+1, err)
+			return nil, nil, fmt.Errorf("alert %d: %w", i+1, err)
 		}
 		options.Sinks = append(options.Sinks, sink)
 	}
-	if a.AlertSystemErrors < 0 {
-		return errors.New("alert_system_errors must be a number from 1")
-	}
-	a.alerter = alert.New(kept.State, options)
-	a.monitor = alert.NewMonitor(a.alerter, a.AlertSystemErrors)
-	a.jobs.add("alerts", (&watch{app: a, known: kept}).run)
-	return nil
+	return alert.New(kept.State, options), kept, nil
 }
 
 // sink makes what the alert is sent to.

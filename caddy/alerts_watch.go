@@ -62,61 +62,24 @@ func (w *watch) look() {
 	wrong := w.known.Firing()
 	tallies := a.breakers.States()
 	for _, f := range wrong {
-		p := a.providers[f.Provider]
-		if p == nil && f.Kind.OfProvider() {
+		switch p := a.providers[f.Provider]; {
+		case p == nil && f.Kind.OfProvider():
 			a.monitor.Gone(f.Kind, f.Provider)
-			continue
-		}
-		switch f.Kind {
-		case alert.BreakerOpen:
+		case f.Kind == alert.BreakerOpen:
 			if tallies[p.Account()] == (failover.Tally{}) {
 				a.monitor.BreakersClosed(f.Provider)
 			}
-		case alert.StoreLost:
+		case f.Kind == alert.StoreLost:
 			if time.Since(w.away[f.Provider]) >= pace.back {
 				a.monitor.StoreBack(f.Provider)
 			}
-		case alert.TokenRefreshFailing:
-			if p.Tokens == nil {
-				a.monitor.TokenRefresh(f.Provider, nil)
-			}
-		case alert.PackingStopped:
-			if p := a.packing[f.Provider]; p == nil || !p.AnyOff(time.Now()) {
-				a.monitor.PackingResumed(f.Provider)
-			}
-		case alert.LedgerFailing:
-			if a.ledger == nil || a.ledger.path != f.Provider || a.ledger.Err() == nil && time.Since(a.ledger.BrokeAt()) > brokenFor {
-				a.monitor.Ledger(true, f.Provider)
-			}
-		case alert.KeyExpiring, alert.KeyOverdue, alert.KeyRefused, alert.KeyCheckFailing:
-			if a.keepers[f.Provider] == nil {
-				a.monitor.KeyFine(f.Provider)
-				a.monitor.Keys(f.Provider, nil, nil)
-			}
-		case alert.KeysUnusable:
-			if !a.watchedKeys[f.Provider] {
-				a.monitor.KeysUnusable(f.Provider, nil)
-			}
-		case alert.SuiteChanged:
-			if a.suites[f.Provider] == nil {
-				a.monitor.SuiteGone(f.Provider)
-			}
-		case alert.AllProvidersFailing:
-			if !a.sites[f.Provider] {
-				a.monitor.Served(f.Provider)
-			}
+		default:
+			a.resolve(f)
 		}
 	}
 	a.watchCanaries(wrong)
 	a.watchShadows(wrong)
-	if a.ledger != nil {
-		switch {
-		case a.ledger.Err() != nil:
-			a.monitor.Ledger(false, a.ledger.path)
-		case time.Since(a.ledger.BrokeAt()) <= brokenFor:
-			a.monitor.LedgerBroken(a.ledger.path)
-		}
-	}
+	a.watchLedger()
 	for _, name := range lost {
 		p := a.providers[name]
 		why := a.breakers.Lost()
@@ -143,6 +106,52 @@ func (w *watch) lookAtStore() (lost []string) {
 		}
 	}
 	return lost
+}
+
+// resolve ends an alert of what the configuration has no more, or has seen to be well. One of a provider is of one that it has.
+func (a *App) resolve(f alert.Firing) {
+	switch f.Kind {
+	case alert.TokenRefreshFailing:
+		if a.providers[f.Provider].Tokens == nil {
+			a.monitor.TokenRefresh(f.Provider, nil)
+		}
+	case alert.PackingStopped:
+		if p := a.packing[f.Provider]; p == nil || !p.AnyOff(time.Now()) {
+			a.monitor.PackingResumed(f.Provider)
+		}
+	case alert.LedgerFailing:
+		if a.ledger == nil || a.ledger.path != f.Provider || a.ledger.Err() == nil && time.Since(a.ledger.BrokeAt()) > brokenFor {
+			a.monitor.Ledger(true, f.Provider)
+		}
+	case alert.KeyExpiring, alert.KeyOverdue, alert.KeyRefused, alert.KeyCheckFailing:
+		if a.keepers[f.Provider] == nil {
+			a.monitor.KeyFine(f.Provider)
+			a.monitor.Keys(f.Provider, nil, nil)
+		}
+	case alert.KeysUnusable:
+		if !a.watchedKeys[f.Provider] {
+			a.monitor.KeysUnusable(f.Provider, nil)
+		}
+	case alert.SuiteChanged:
+		if a.suites[f.Provider] == nil {
+			a.monitor.SuiteGone(f.Provider)
+		}
+	case alert.AllProvidersFailing:
+		if !a.sites[f.Provider] {
+			a.monitor.Served(f.Provider)
+		}
+	}
+}
+
+// watchLedger raises an alert while the ledger fails, and for a while after its file was set aside.
+func (a *App) watchLedger() {
+	switch {
+	case a.ledger == nil:
+	case a.ledger.Err() != nil:
+		a.monitor.Ledger(false, a.ledger.path)
+	case time.Since(a.ledger.BrokeAt()) <= brokenFor:
+		a.monitor.LedgerBroken(a.ledger.path)
+	}
 }
 
 // storeAway is for how long the provider's cap has been shared with replicas that

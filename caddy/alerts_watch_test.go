@@ -62,8 +62,10 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 		monitor := alert.NewMonitor(alert.New(known.State, alert.Options{Logger: zap.NewNop()}), 0)
 		here := &upstream.Provider{Tokens: new(token.Source)}
 		w := &watch{known: known, app: &App{
-			providers: map[string]*upstream.Provider{"here": here}, sites: map[string]bool{"here": true},
-			breakers: new(failover.Breakers), monitor: monitor,
+			upstreams: &upstreams{providers: map[string]*upstream.Provider{"here": here}},
+			sharing:   &sharing{breakers: new(failover.Breakers)},
+			reports:   &reports{monitor: monitor, sites: map[string]bool{"here": true}},
+			accounts:  new(accounts), served: new(served),
 		}}
 		fail := func() { // as a call does, in the breaker of here
 			admitted, err := w.app.breakers.Allow(t.Context(), failover.Key{Tenant: "acme", Provider: here.Account()}, failover.Rule{OpenFor: time.Hour})
@@ -85,7 +87,7 @@ func TestWatchEndsWhatIsOver(t *testing.T) {
 		}
 		monitor.Holds(alert.KeysUnusable, "here", "a file of tenants' keys, which is no provider")
 		monitor.Holds(alert.LedgerFailing, "here", "a file")
-		w.app.watchedKeys, w.app.ledger = map[string]bool{"here": true}, nil
+		w.app.watchedKeys = map[string]bool{"here": true}
 		time.Sleep(2 * time.Minute) // for so long must all be well before Exhausted is over
 		w.look()
 		var left []string
@@ -125,8 +127,8 @@ func TestStoreStaysLostAcrossAReload(t *testing.T) {
 		monitor := alert.NewMonitor(alert.New(known.State, alert.Options{Logger: zap.NewNop()}), 0)
 		load := func() *watch {
 			return &watch{known: known, app: &App{
-				providers: map[string]*upstream.Provider{"uncapped": {}, "capped": {Cap: &upstream.Cap{Limit: limit, Window: window}}},
-				breakers:  breakers, monitor: monitor,
+				upstreams: &upstreams{providers: map[string]*upstream.Provider{"uncapped": {}, "capped": {Cap: &upstream.Cap{Limit: limit, Window: window}}}},
+				sharing:   &sharing{breakers: breakers}, reports: &reports{monitor: monitor}, accounts: new(accounts), served: new(served),
 			}}
 		}
 		w := load()
@@ -207,7 +209,7 @@ func TestAlertsAreSentBeforeTheEnd(t *testing.T) {
 						return &alert.SendError{Reason: "no answer", Final: true}
 					}
 				})
-				a := &App{logger: zap.NewNop()}
+				a := &App{setting: &setting{logger: zap.NewNop()}, reports: new(reports)}
 				a.evidence = evidence.NewRecorder(evidence.Options{Logger: a.logger})
 				a.alerter = alert.New(alert.NewState(), alert.Options{Sinks: []alert.Sink{sink}, Logger: a.logger, Observe: func(string, alert.Kind, alert.Result) {}})
 				a.alerter.Raise(alert.StoreLost, "alipay", "x")

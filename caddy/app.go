@@ -11,23 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/rs/cors"
 	"go.uber.org/zap"
-
-	"github.com/caddy-alipayai/gateway/alipayai"
-	"github.com/caddy-alipayai/gateway/alipayai/alert"
-	"github.com/caddy-alipayai/gateway/alipayai/budget"
-	"github.com/caddy-alipayai/gateway/alipayai/calendar"
-	"github.com/caddy-alipayai/gateway/alipayai/consent"
-	"github.com/caddy-alipayai/gateway/alipayai/door"
-	"github.com/caddy-alipayai/gateway/alipayai/evidence"
-	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
-	"github.com/caddy-alipayai/gateway/alipayai/pack"
-	"github.com/caddy-alipayai/gateway/alipayai/price"
-	"github.com/caddy-alipayai/gateway/alipayai/residency"
-	"github.com/caddy-alipayai/gateway/alipayai/token"
-	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 func init() {
@@ -92,73 +76,20 @@ type App struct {
 	// whatever the process does with them. Default: anywhere.
 	Residency map[string][]string `json:"residency,omitempty"`
 
-	// residency are those rules. beforeProxies adds those of all handlers, for what looks at calls before it is known
-	// which one they go to.
-	residency, beforeProxies *residency.Rules
-	proxies                  []*Proxy
-
-	providers map[string]*upstream.Provider
-	metrics   *metrics
-	logger    *zap.Logger
-	sealing   *seal.Seal
-	store     *openedStore
-	breakers  breakers
-	holds     sharedHolds // nil without a store that replicas share
-	evidence  *evidence.Recorder
-	alerter   *alert.Alerter
-	monitor   *alert.Monitor
-	warnings  warnings
-	// ctx is the configuration's: asked for Caddy's other apps, and for why it ended.
-	ctx     caddy.Context
-	started bool
+	// The parts that Provision makes of the options.
+	*setting
+	*location
+	*sharing
+	*reports
+	*upstreams
+	*accounts
+	*served
 	intents *intents
-	// users are the consents of providers' users, and pages where they give them.
-	users map[string]*consent.Consents
-	// userFields are the fields, in canonical form, that name a call's user to one of those providers.
-	userFields []string
-	pages      []*OAuth
-	// conversations are what handlers keep of responses, whichever has kept them; nil where none does.
-	conversations *door.Conversations
+	suites  map[string]*configuredSuite
 
-	// maxBody is the largest max_body of the handlers, which is as much as matchers read; 0 without a handler.
-	maxBody  int64
-	priced   map[string]*alipayai.Priced // nil where no cost is kept account of
-	exchange *price.Exchange
-	ledger   *ledgerState // nil for none
-	// asked keeps account of models that are asked on tenants' behalf, within the budgets of the handlers in budgeted;
-	// askedBy says by whom, by the provider.
-	asked    *alipayai.Spending
-	askedBy  map[string]string
-	budgeted []*alipayai.Spending
-	budgets  *budget.Budgets // nil for none
-	// acquireLedger acquires it once more, for what outlives the configuration.
-	acquireLedger func() (state *ledgerState, release func())
-	keepers       map[string]*calendar.Keeper
-	watchedKeys   map[string]bool // whose keys are read anew when they change: providers, and files of tenants' keys
-	suites        map[string]*configuredSuite
-	// sites are those of the handlers, as alerts call them.
-	sites map[string]bool
-	// corsOrigins are those of the handlers, and cors answers pages of any of them.
-	corsOrigins []string
-	cors        *cors.Cors
-	// packing is what was compared of packed calls, by site.
-	packing map[string]*pack.Agreements
-	// pools keep connections ready, by provider.
-	pools map[string][]*outgoing.Warm
-	// canaries are those of the handlers, by name.
-	canaries map[string]*configuredCanary
-	// shadows are those of the handlers, by site and provider.
-	shadows map[string]*configuredShadow
-	// lifecycle is what the parts have the configuration do at Start, and from then to its end.
-	lifecycle
-	// redeeming are the refresh tokens that are being redeemed; nil where none is.
-	redeeming *token.Redemptions
+	started bool
 	// calls are those at handlers before alipayai_proxy, as a moderator that asks its model: they have not come there yet.
 	calls inFlight
-	// servesOn is how long Caddy's servers serve on when the process ends.
-	servesOn time.Duration
-	// exiting says whether the process ends: caddy.Exiting.
-	exiting func() bool
 }
 
 // CaddyModule returns the Caddy module information.
@@ -169,87 +100,20 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision builds the providers. It does no network input or output.
-func (a *App) Provision(ctx caddy.Context) error {
-	a.logger, a.exiting, a.ctx = live.Log(ctx.Logger()), caddy.Exiting, ctx
-	a.warnings = warnings{logger: a.logger, named: make(map[string]string), regions: make(map[string]string)}
-	if err := checkValues(a); err != nil {
-		return err
-	}
-	if err := a.openResidency(); err != nil {
-		return err
-	}
-	var err error
-	if a.metrics, err = openMetrics(ctx, &a.acquired); err != nil {
-		return err
-	}
-	if a.sealing, err = a.newSeal(newSecrets(a.InsecureLiterals)); err != nil {
-		return err
-	}
-	if a.store, err = a.openStore(); err != nil {
-		return err
-	}
-	a.opens = append(a.opens, a.store.connect) // before all that uses it
-	a.jobs.add("store", func(ctx context.Context) { a.store.inspect(ctx, a.logger) })
-	a.openBreakers()
-	a.openHolds()
-	if err := a.openEvidence(); err != nil {
-		return err
-	}
-	if err := a.openAlerts(); err != nil {
-		return err
-	}
-	if err := a.openIntents(); err != nil {
-		return err
-	}
-	a.keepers = make(map[string]*calendar.Keeper)
-	a.watchedKeys = make(map[string]bool)
-	a.sites, a.packing = make(map[string]bool), make(map[string]*pack.Agreements)
-	a.canaries, a.shadows = make(map[string]*configuredCanary), make(map[string]*configuredShadow)
-	a.pools = make(map[string][]*outgoing.Warm)
-	a.providers = make(map[string]*upstream.Provider, len(a.Providers))
-	credentials := newCredentialUses()
-	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
-		if err := checkName("provider", name); err != nil {
-			return err
-		}
-		built, err := a.buildProvider(ctx, name, a.Providers[name], credentials)
-		if err != nil {
-			return fmt.Errorf("provider %s: %w", name, err)
-		}
-		a.warnings.provider(built)
-		a.providers[name] = built
-	}
-	if err := a.checkHosts(); err != nil {
-		return err
-	}
-	if err := a.buildPrices(); err != nil {
-		return err
-	}
-	a.warnings.prices(a.priced)
-	if err := a.openLedger(); err != nil {
-		return err
-	}
-	if err := a.openModerators(); err != nil {
-		return err
-	}
-	if err := a.openEmbeddings(); err != nil {
-		return fmt.Errorf("intents: embeddings: %w", err)
-	}
-	return a.openSuites(ctx)
-}
-
 // Start begins the background work.
 func (a *App) Start() error {
+	if err := a.checkResidency(); err != nil {
+		return err
+	}
 	if err := a.check(); err != nil {
 		return err
 	}
 	a.started = true
 	a.warn()
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
-		if served, ok := app.(*caddyhttp.App); ok {
-			overlap(served)
-			a.servesOn = time.Duration(served.ShutdownDelay)
+		if servers, ok := app.(*caddyhttp.App); ok {
+			overlap(servers)
+			a.servesOn = time.Duration(servers.ShutdownDelay)
 		}
 	}
 	a.start()
@@ -278,7 +142,10 @@ func (a *App) warn() {
 // Cleanup gives back the pooled state. A configuration that has only been validated,
 // and is right, has not had its last warnings.
 func (a *App) Cleanup() error {
-	if !a.started && a.ctx.Context != nil {
+	if a.setting == nil {
+		return nil // it was not provisioned
+	}
+	if !a.started && a.served != nil {
 		if cause := context.Cause(a.ctx); cause != nil && errors.Unwrap(cause) == nil { // Caddy wraps why it rejects one
 			a.warn()
 			a.wouldStart()
@@ -298,11 +165,6 @@ func (a *App) wouldStart() {
 	if err := a.checkResidency(); err != nil {
 		a.logger.Error("this configuration will be refused when it is loaded", zap.Error(err))
 	}
-}
-
-// provider finds a provider by name.
-func (a *App) provider(name string) (*upstream.Provider, error) {
-	return declared("provider", name, a.providers)
 }
 
 // moderator finds a moderator by name.

@@ -34,8 +34,8 @@ func TestExitWaitsForEvidence(t *testing.T) {
 						})
 				}))
 				a := &App{
-					logger: zap.NewNop(), started: true, exiting: func() bool { return exits },
-					evidence: evidence.NewRecorder(evidence.Options{Logger: slow}), alerter: alert.New(alert.NewState(), alert.Options{}),
+					setting: &setting{logger: zap.NewNop(), exiting: func() bool { return exits }}, upstreams: new(upstreams), started: true,
+					reports: &reports{evidence: evidence.NewRecorder(evidence.Options{Logger: slow}), alerter: alert.New(alert.NewState(), alert.Options{})},
 				}
 				var working atomic.Bool
 				working.Store(true)
@@ -82,15 +82,16 @@ func TestChangedPasswordIsAnotherStore(t *testing.T) {
 		t.Helper()
 		t.Setenv("TEST_REDIS_PASSWORD", password)
 		t.Setenv("TEST_SENTINEL_PASSWORD", sentinel)
-		a := &App{sealing: new(seal.Seal), Redis: &Redis{
+		a := &App{Redis: &Redis{
 			Addresses: []string{"127.0.0.1:1"}, MasterName: "main",
 			Password: "{env.TEST_REDIS_PASSWORD}", SentinelPassword: "{env.TEST_SENTINEL_PASSWORD}",
 		}}
-		store, err := a.openStore()
+		var held acquired
+		store, err := openStore(&held, newSecrets(false), new(seal.Seal), a.sharedStore())
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(a.release)
+		t.Cleanup(held.release)
 		return store
 	}
 	first := open("the-first-password", "of-the-sentinels")

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover/balance"
 )
 
@@ -115,48 +116,45 @@ func (h *Proxy) checkBalance() error {
 	return err
 }
 
-// provisionBalance makes the gateway's providers, and says which are equal.
-func (h *Proxy) provisionBalance(app *App) error {
+// provisionBalance finds the providers, and says which are equal; nil for none.
+func (h *Proxy) provisionBalance(app *App) (providers []*upstream.Provider, b *alipayai.Balance, err error) {
 	if err := h.checkBalance(); err != nil {
-		return err
+		return nil, nil, err
 	}
 	l := h.LoadBalancing
 	if l == nil {
 		l = new(LoadBalancing)
 	}
-	b := &alipayai.Balance{
+	b = &alipayai.Balance{
 		Policy: balance.Policy(l.Policy), Weights: make(map[string]int),
 		ByTenant: l.Sticky == "tenant", Header: http.CanonicalHeaderKey(l.ConversationHeader),
 	}
 	all, joined, _ := groups(h.Providers)
 	weights := l.Weights
 	for _, group := range all {
-		first := len(h.gateway.Providers)
+		first := len(providers)
 		for _, name := range group {
 			p, err := app.provider(name)
 			if err != nil {
-				return err
+				return nil, nil, err
 			}
-			if slices.Contains(h.gateway.Providers, p) {
-				return fmt.Errorf("provider %s is named twice", name)
+			if slices.Contains(providers, p) {
+				return nil, nil, fmt.Errorf("provider %s is named twice", name)
 			}
-			h.gateway.Providers = append(h.gateway.Providers, p)
+			providers = append(providers, p)
 			if len(group) > 1 && len(weights) > 0 {
 				b.Weights[name], weights = weights[0], weights[1:]
 			}
 		}
 		if len(group) > 1 {
-			b.Equals = append(b.Equals, h.gateway.Providers[first:])
+			b.Equals = append(b.Equals, slices.Clone(providers[first:])) // the list may grow
 		}
 	}
-	if joined > 0 {
-		b.Latencies = acquireFor[balance.Latencies](&h.acquired, "latencies", h.Providers...)
-		for i := range b.Equals { // the list has grown since
-			b.Equals[i] = slices.Clip(slices.Clone(b.Equals[i]))
-		}
-		h.gateway.Balance = b
+	if joined == 0 {
+		return providers, nil, nil
 	}
-	return nil
+	b.Latencies = acquireFor[balance.Latencies](&h.acquired, "latencies", h.Providers...)
+	return providers, b, nil
 }
 
 // loadBalancing gives the options, to be read.

@@ -80,31 +80,30 @@ func (c *Budget) limit() (l budget.Limit, err error) {
 	return l, nil
 }
 
-// provisionSpending sets what calls cost, and what tenants may spend.
-func (h *Proxy) provisionSpending(app *App) error {
+// provisionSpending says what calls cost, and what tenants may spend; nil where it is not kept account of.
+func (h *Proxy) provisionSpending(app *App) (*alipayai.Spending, error) {
 	if app.priced == nil {
 		if len(h.Budgets) > 0 {
-			return errors.New("budget: no provider has a price; give each a price, or name a prices file")
+			return nil, errors.New("budget: no provider has a price; give each a price, or name a prices file")
 		}
-		return nil
+		return nil, nil
 	}
 	s := app.spending(&h.acquired)
-	h.gateway.Spending = s
 	if len(h.Budgets) == 0 {
-		return nil
+		return s, nil
 	}
 	s.Limits = make(map[string][]budget.Limit)
 	for _, b := range h.Budgets {
 		l, err := b.limit()
 		if err != nil {
-			return fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
+			return nil, fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
 		}
 		if err := h.checkPrices(app, l.Currency); err != nil {
-			return fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
+			return nil, fmt.Errorf("budget of tenant %s: %w", b.Tenant, err)
 		}
 		app.warnings.tenant("budget", b.Tenant)
 		if slices.ContainsFunc(s.Limits[b.Tenant], func(o budget.Limit) bool { return o.Window.String() == l.Window.String() }) {
-			return fmt.Errorf("budget of tenant %s for window %s is given twice", b.Tenant, l.Window)
+			return nil, fmt.Errorf("budget of tenant %s for window %s is given twice", b.Tenant, l.Window)
 		}
 		s.Limits[b.Tenant] = append(s.Limits[b.Tenant], l)
 	}
@@ -113,17 +112,17 @@ func (h *Proxy) provisionSpending(app *App) error {
 	h.acquired.add(release)
 	s.Budgets = state.Budgets
 	app.boundAsked(s)
-	return nil
+	return s, nil
 }
 
 // asks gives what keeps account of models of p that are asked on tenants' behalf before their calls are sent; who asks
 // them. They are paid by the tenants, within the budgets that the handlers give them: see boundAsked.
-func (a *App) asks(p *upstream.Provider, who string) *alipayai.Spending {
+func (a *accounts) asks(p *upstream.Provider, who string) *alipayai.Spending {
 	if a.priced == nil {
 		return nil
 	}
 	if a.asked == nil {
-		a.asked, a.askedBy = a.spending(&a.acquired), make(map[string]string)
+		a.asked = a.spending(&a.acquired)
 	}
 	a.askedBy[p.Name] = who
 	return a.asked
@@ -131,7 +130,7 @@ func (a *App) asks(p *upstream.Provider, who string) *alipayai.Spending {
 
 // models makes what asks p for the gateway itself, each time for as long as deadline at most. who asks is what alerts call
 // it; spending keeps account of it.
-func (a *App) models(p *upstream.Provider, who string, deadline time.Duration, spending *alipayai.Spending) (asked.Models, error) {
+func (a *accounts) models(p *upstream.Provider, who string, deadline time.Duration, spending *alipayai.Spending) (asked.Models, error) {
 	a.sites[who] = true
 	g := &alipayai.Gateway{
 		Providers: []*upstream.Provider{p}, Breakers: a.breakers, Deadline: deadline, Spending: spending,
@@ -144,7 +143,7 @@ func (a *App) models(p *upstream.Provider, who string, deadline time.Duration, s
 // boundAsked holds the models that are asked on tenants' behalf to the budgets of s as well. Which handler serves a call
 // is not known yet when a matcher or a moderator asks for it: of the budgets that handlers give a tenant for the same
 // windows the smallest holds, so that none is exceeded. Handlers are provisioned one after the other, before any serves.
-func (a *App) boundAsked(s *alipayai.Spending) {
+func (a *accounts) boundAsked(s *alipayai.Spending) {
 	if a.asked == nil {
 		return
 	}
@@ -187,7 +186,7 @@ func leastLimits(of []*alipayai.Spending, tenant string) (least []budget.Limit) 
 
 // spending keeps account of what calls cost; nil where that is not wanted. Calls outlive
 // their configuration, and so must what takes their lines, which to is to give back.
-func (a *App) spending(to *acquired) *alipayai.Spending {
+func (a *accounts) spending(to *acquired) *alipayai.Spending {
 	if a.priced == nil {
 		return nil
 	}
@@ -222,7 +221,7 @@ func (h *Proxy) checkPrices(app *App, to price.Currency) error {
 }
 
 // checkPrice refuses a provider without a price, and one whose price cannot be converted.
-func (a *App) checkPrice(name, asked string, to price.Currency) error {
+func (a *accounts) checkPrice(name, asked string, to price.Currency) error {
 	book := &a.priced[name].Book
 	if book.Empty() {
 		return fmt.Errorf("provider %s%s has no price; give it one, or price * for all of its models", name, asked)
@@ -264,7 +263,7 @@ func (s *budgetState) Destruct() error {
 
 // acquireBudgets gives the budgets, which survive reloads. They are counted in
 // what replicas share, and else in the ledger's file.
-func (a *App) acquireBudgets() (*budgetState, func()) {
+func (a *accounts) acquireBudgets() (*budgetState, func()) {
 	where := ""
 	if a.ledger != nil {
 		where = a.ledger.path

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -98,7 +99,7 @@ type lastRecord struct {
 const beginTime = 2 * time.Second
 
 // openCalendar keeps the calendar of the provider's keys, where there is one.
-func (a *App) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider, keys *keyLoader) error {
+func (u *upstreams) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider, keys *keyLoader) error {
 	asked := c.KeyCalendar
 	if asked == nil {
 		if keys.certificateEnds.IsZero() {
@@ -117,8 +118,8 @@ func (a *App) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider,
 		}
 	}
 	name := hashAll([]string{"keys", p.BaseURL.Host, p.ClientID, p.Name})
-	known := acquireFor[lastRecord](&a.acquired, "keys", string(name[:]))
-	watch := &calendarWatch{app: a, provider: p.Name, logger: a.logger.With(zap.String("provider", p.Name))}
+	known := acquireFor[lastRecord](&u.acquired, "keys", string(name[:]))
+	watch := &calendarWatch{monitor: u.monitor, provider: p.Name, logger: u.logger.With(zap.String("provider", p.Name))}
 	keeper := calendar.NewKeeper(calendar.Config{
 		Every: time.Duration(asked.Check), Activate: asked.Activate == activateChecked,
 		RotateEvery: time.Duration(asked.RotateEvery), Warnings: warnings, Certificate: keys.certificateEnds,
@@ -130,20 +131,20 @@ func (a *App) openCalendar(ctx caddy.Context, p *upstream.Provider, c *Provider,
 			}
 			return calendar.Ask(ctx, p, scheme, time.Now)
 		},
-		Store:    a.store.record(ctx.Storage(), "keys", string(name[:])),
+		Store:    u.store.record(ctx.Storage(), "keys", string(name[:])),
 		Observer: watch, Now: time.Now,
 		Known: known.Load(), Keep: func(r calendar.Record) { known.Store(&r) },
 	})
 	p.Keys = keeper
 	wake := keeper.Wake
 	keys.held.onChange.Store(&wake)
-	a.keepers[p.Name] = keeper
-	a.opens = append(a.opens, func() {
+	u.keepers[p.Name] = keeper
+	u.opens = append(u.opens, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), beginTime)
 		defer cancel()
 		keeper.Begin(ctx)
 	})
-	a.jobs.add("calendar of provider "+p.Name, keeper.Run)
+	u.jobs.add("calendar of provider "+p.Name, keeper.Run)
 	return nil
 }
 
@@ -180,7 +181,7 @@ func (c *KeyCalendar) check(p *upstream.Provider, of *Provider) error {
 
 // calendarWatch tells operators how a provider's keys are.
 type calendarWatch struct {
-	app      *App
+	monitor  *alert.Monitor
 	provider string
 	logger   *zap.Logger
 }
@@ -189,11 +190,11 @@ type calendarWatch struct {
 func (w *calendarWatch) Due(d calendar.Due) {
 	switch d.Level {
 	case calendar.Overdue:
-		w.app.monitor.KeyOverdue(w.provider, d.What, d.At)
+		w.monitor.KeyOverdue(w.provider, d.What, d.At)
 	case calendar.Expiring:
-		w.app.monitor.KeyExpiring(w.provider, d.What, d.At, d.Warned)
+		w.monitor.KeyExpiring(w.provider, d.What, d.At, d.Warned)
 	default:
-		w.app.monitor.KeyFine(w.provider)
+		w.monitor.KeyFine(w.provider)
 	}
 }
 
@@ -213,7 +214,7 @@ func (w *calendarWatch) Checked(version int, c calendar.Check) {
 
 // Keys implements calendar.Observer.
 func (w *calendarWatch) Keys(refused, failing []int) {
-	w.app.monitor.Keys(w.provider, refused, failing)
+	w.monitor.Keys(w.provider, refused, failing)
 }
 
 // Signs implements calendar.Observer.

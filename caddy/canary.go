@@ -134,55 +134,62 @@ type configuredCanary struct {
 // canaryFile is where states are kept that no store shares.
 func canaryFile() string { return filepath.Join(caddy.AppDataDir(), "alipayai", "canary.db") }
 
-// provisionCanary has a part of the conversations go to the candidate.
-func (h *Proxy) provisionCanary(app *App) error {
+// provisionCanary has a part of the conversations go to the candidate; nil for none.
+func (h *Proxy) provisionCanary(app *App) (*alipayai.Canary, error) {
 	c := h.Canary
 	if c == nil {
-		return nil
+		return nil, nil
 	}
 	plan, err := c.plan()
 	if err != nil {
-		return fmt.Errorf("canary: %w", err)
+		return nil, fmt.Errorf("canary: %w", err)
 	}
 	k := &alipayai.Canary{ByTenant: c.Sticky == "tenant", Header: http.CanonicalHeaderKey(c.ConversationHeader)}
 	if k.Stable, err = app.provider(c.Stable); err != nil {
-		return fmt.Errorf("canary: %w", err)
+		return nil, fmt.Errorf("canary: %w", err)
 	}
 	if k.Candidate, err = app.provider(c.Candidate); err != nil {
-		return fmt.Errorf("canary: %w", err)
+		return nil, fmt.Errorf("canary: %w", err)
 	}
-	identity := c.identity(plan, k.Stable, k.Candidate)
-	hash := hashAll(identity)
-	if other := app.canaries[c.name()]; other != nil && (other.identity != hash || other.onPass != c.OnPass) {
-		return fmt.Errorf("canary %s %s: another directive has it with other options; write the same in both", c.Stable, c.Candidate)
+	state, err := app.openCanary(&h.acquired, c, plan, c.identity(plan, k.Stable, k.Candidate))
+	if err != nil {
+		return nil, err
 	}
-	acquireState := func() (*canaryState, func()) {
-		state, release := acquire[canaryState]("canary", append(identity, app.store.identity, canaryFile(), strconv.FormatBool(plan.Hold))...)
-		state.once.Do(func() {
-			state.release = app.store.hold()
-			state.Canary = canary.New(app.store.states(canaryFile()), fmt.Sprintf("%x", hash), plan)
-		})
-		return state, release
-	}
-	state, release := acquireState() // for the calls, which outlive the configuration
-	h.acquired.add(release)
 	k.Trial = state.Canary
 	if slices.Contains(plan.Guards, canary.ToolCalls) {
 		k.Tools = &state.tools
 	}
-	h.gateway.Canary = k
-	if app.canaries[c.name()] == nil {
-		_, release := acquireState() // for the job
-		app.acquired.add(release)
-		app.canaries[c.name()] = &configuredCanary{canaryState: state, identity: hash, stable: c.Stable, candidate: c.Candidate, onPass: c.OnPass}
-		app.opens = append(app.opens, func() {
+	return k, nil
+}
+
+// openCanary gives the part of this process in a canary, for calls of by, which outlive the configuration. While that lasts it
+// is followed, once for all handlers that have it.
+func (a *App) openCanary(by *acquired, c *Canary, plan canary.Plan, identity []string) (*canaryState, error) {
+	name, hash := c.name(), hashAll(identity)
+	other := a.canaries[name]
+	if other != nil && (other.identity != hash || other.onPass != c.OnPass) {
+		return nil, fmt.Errorf("canary %s %s: another directive has it with other options; write the same in both", c.Stable, c.Candidate)
+	}
+	acquireState := func(by *acquired) *canaryState {
+		state := acquireFor[canaryState](by, "canary", append(identity, a.store.identity, canaryFile(), strconv.FormatBool(plan.Hold))...)
+		state.once.Do(func() {
+			state.release = a.store.hold()
+			state.Canary = canary.New(a.store.states(canaryFile()), fmt.Sprintf("%x", hash), plan)
+		})
+		return state
+	}
+	state := acquireState(by)
+	if other == nil {
+		acquireState(&a.acquired) // for the job
+		a.canaries[name] = &configuredCanary{canaryState: state, identity: hash, stable: c.Stable, candidate: c.Candidate, onPass: c.OnPass}
+		a.opens = append(a.opens, func() {
 			if !state.Status().Known {
-				_ = state.Exchange(app.ctx) // or all conversations stay where they are until it is known
+				_ = state.Exchange(a.ctx) // or all conversations stay where they are until it is known
 			}
 		})
-		app.jobs.add("canary "+c.name(), func(ctx context.Context) { state.Run(ctx, pace.canaries) })
+		a.jobs.add("canary "+name, func(ctx context.Context) { state.Run(ctx, pace.canaries) })
 	}
-	return nil
+	return state, nil
 }
 
 // unmarshalCanary reads `canary <stable> <candidate>` and its block.

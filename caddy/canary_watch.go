@@ -83,7 +83,7 @@ func behind(separator, text string) string {
 func percent(share float64) string { return fmt.Sprintf("%g%%", 100*share) }
 
 // canaryCollector reads the canaries.
-type canaryCollector struct{ app *App }
+type canaryCollector struct{ canaries map[string]*configuredCanary }
 
 var (
 	canaryShare = prometheus.NewDesc("caddy_alipayai_canary_share",
@@ -101,7 +101,7 @@ func (canaryCollector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c canaryCollector) Collect(to chan<- prometheus.Metric) {
-	for name, k := range c.app.canaries {
+	for name, k := range c.canaries {
 		to <- prometheus.MustNewConstMetric(canaryShare, prometheus.GaugeValue, k.Status().Share, name)
 		for guard, arms := range k.Totals() {
 			for arm, t := range arms {

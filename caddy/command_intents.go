@@ -31,16 +31,19 @@ with it, the option intents of that configuration.`,
 }
 
 func testIntents(cmd *cobra.Command, args []string) error {
-	app := new(App)
+	var recognised *intents
 	if file, _ := cmd.Flags().GetString("config"); file != "" { // the flag is there
 		config, err := loadConfigured(cmd)
 		if err != nil {
 			return err
 		}
 		defer config.close()
-		app = config.app
-	} else if err := app.openIntents(); err != nil {
-		return err
+		recognised = config.app.intents
+	} else {
+		var err error
+		if recognised, err = openIntents(new(acquired), nil, nil); err != nil {
+			return err
+		}
 	}
 	labelled, err := os.Open(args[0])
 	if err != nil {
@@ -51,13 +54,13 @@ func testIntents(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	if e := app.intents.embedded; e != nil {
+	if e := recognised.embedded; e != nil {
 		if err := e.centroids.Learn(cmd.Context(), e.embed(e.learn), e.examples); err != nil {
 			return fmt.Errorf("embedding the examples: %w", err)
 		}
 	}
 	report := intent.Evaluate(texts, func(text string) string {
-		return app.intents.guess(cmd.Context(), alipayai.AnonymousTenant, text).Intent
+		return recognised.guess(cmd.Context(), alipayai.AnonymousTenant, text).Intent
 	})
 	return report.Write(cmd.OutOrStdout())
 }

@@ -29,33 +29,32 @@ type Evidence struct {
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 }
 
-// openEvidence makes what takes the records.
-func (a *App) openEvidence() error {
-	options := evidence.Options{Logger: a.logger.Named("evidence"), Observe: a.metrics.evidenced}
-	if e := a.Evidence; e != nil {
-		vault, err := e.vault(newSecrets(a.InsecureLiterals))
+// openRecorder makes what takes the records.
+func openRecorder(s *setting, m *metrics, e *Evidence) (*evidence.Recorder, error) {
+	options := evidence.Options{Logger: s.logger.Named("evidence"), Observe: m.evidenced}
+	if e != nil {
+		vault, err := e.vault(s.secrets)
 		if err != nil {
-			return fmt.Errorf("evidence: %w", err)
+			return nil, fmt.Errorf("evidence: %w", err)
 		}
 		if err := vault.CheckDir(); err != nil {
-			return fmt.Errorf("evidence: dir: %w", err)
+			return nil, fmt.Errorf("evidence: dir: %w", err)
 		}
 		options.Vault = vault
-		a.acquired.add(vault.Close)
-		a.checks = append(a.checks, func() error {
+		s.acquired.add(vault.Close)
+		s.checks = append(s.checks, func() error {
 			if err := vault.Check(); err != nil {
 				return fmt.Errorf("evidence: dir: %w", err)
 			}
 			return nil
 		})
-		a.jobs.add("old evidence", func(context.Context) {
+		s.jobs.add("old evidence", func(context.Context) {
 			if err := vault.Sweep(); err != nil {
-				a.logger.Error("old evidence could not be deleted", zap.Error(err))
+				s.logger.Error("old evidence could not be deleted", zap.Error(err))
 			}
 		})
 	}
-	a.evidence = evidence.NewRecorder(options)
-	return nil
+	return evidence.NewRecorder(options), nil
 }
 
 func (e *Evidence) vault(s secrets) (*evidence.Vault, error) {

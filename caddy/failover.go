@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"time"
@@ -69,74 +70,76 @@ type RememberBlocked struct {
 const defaultIdempotencyTTL = 24 * time.Hour
 
 // provisionFailover sets what becomes of calls that fail, or come twice.
-func (h *Proxy) provisionFailover(app *App) error {
-	h.gateway.Class = alipayai.Class(h.Class)
-	h.gateway.Evidence = app.evidence
+func (h *Proxy) provisionFailover(app *App) (err error) {
+	g := h.gateway
 	// Calls outlive their configuration, and a claim must end where it began.
 	h.acquired.add(app.store.hold())
-	if b := h.Breaker; b == nil || !b.Off {
-		if b == nil {
-			b = new(Breaker)
-		}
-		if b.Failures < 0 || b.Within < 0 || b.OpenFor < 0 {
-			return errors.New("breaker: failures, within and open_for must be positive")
-		}
-		if time.Duration(max(b.Within, b.OpenFor)) > failover.MaxSpan {
-			return errors.New("breaker: within and open_for are an hour at most")
-		}
-		h.gateway.Breakers = app.breakers
-		h.gateway.Breaker = failover.Rule{
-			Failures: b.Failures, Within: time.Duration(b.Within), OpenFor: time.Duration(b.OpenFor),
+	if h.Breaker == nil || !h.Breaker.Off {
+		g.Breakers = app.breakers
+		if g.Breaker, err = cmp.Or(h.Breaker, new(Breaker)).rule(); err != nil {
+			return err
 		}
 	}
-	if i := h.Idempotency; i == nil || !i.Off {
-		ttl := defaultIdempotencyTTL
-		if i != nil && i.TTL != 0 {
-			ttl = time.Duration(i.TTL)
-		}
+	if i := cmp.Or(h.Idempotency, new(Idempotency)); !i.Off {
+		ttl := cmp.Or(time.Duration(i.TTL), defaultIdempotencyTTL)
 		if ttl < time.Second {
 			return errors.New("idempotency: the time to live must be a second or more")
 		}
-		h.gateway.Claims = &alipayai.Claims{Store: app.store.claims(app.sealing), TTL: ttl}
+		g.Claims = &alipayai.Claims{Store: app.store.claims(app.sealing), TTL: ttl}
 	}
-	if b := h.RememberBlocked; b == nil || !b.Off {
-		ttl := moderate.DefaultBlockedTTL
-		if b != nil && b.TTL != 0 {
-			ttl = time.Duration(b.TTL)
-		}
+	if b := cmp.Or(h.RememberBlocked, new(RememberBlocked)); !b.Off {
+		ttl := cmp.Or(time.Duration(b.TTL), moderate.DefaultBlockedTTL)
 		if ttl < time.Second {
 			return errors.New("remember_blocked: the time must be a second or more")
 		}
 		calls := acquireFor[moderate.Blocked](&app.acquired, "blocked calls", h.Providers...)
-		h.gateway.Blocked = &alipayai.BlockedCalls{Calls: calls, TTL: ttl}
+		g.Blocked = &alipayai.BlockedCalls{Calls: calls, TTL: ttl}
 	}
-	if a := h.CachedAnswer; a != nil {
-		if h.gateway.Class == alipayai.ClassMoney {
-			return errors.New("cached_answer has no meaning for class money, whose calls are never answered from a cache")
-		}
-		if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
-			return errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
-		}
-		cache, remote := app.store.answers(app.sealing, a.MaxBytes)
-		h.gateway.Answers = &alipayai.AnswerCache{Cache: cache, TTL: time.Duration(a.TTL), First: a.First, Remote: remote}
-	}
-	return h.provisionResponses(app)
+	g.Answers, err = h.provisionAnswers(app)
+	return err
 }
 
-// provisionResponses sets what is kept for clients that go on from a response.
-func (h *Proxy) provisionResponses(app *App) error {
+// rule makes the domain's rule.
+func (b *Breaker) rule() (failover.Rule, error) {
+	if b.Failures < 0 || b.Within < 0 || b.OpenFor < 0 {
+		return failover.Rule{}, errors.New("breaker: failures, within and open_for must be positive")
+	}
+	if time.Duration(max(b.Within, b.OpenFor)) > failover.MaxSpan {
+		return failover.Rule{}, errors.New("breaker: within and open_for are an hour at most")
+	}
+	return failover.Rule{Failures: b.Failures, Within: time.Duration(b.Within), OpenFor: time.Duration(b.OpenFor)}, nil
+}
+
+// provisionAnswers says which answers are given again; nil for none.
+func (h *Proxy) provisionAnswers(app *App) (*alipayai.AnswerCache, error) {
+	a := h.CachedAnswer
+	if a == nil {
+		return nil, nil
+	}
+	if h.gateway.Class == alipayai.ClassMoney {
+		return nil, errors.New("cached_answer has no meaning for class money, whose calls are never answered from a cache")
+	}
+	if a.TTL < caddy.Duration(time.Second) || a.MaxBytes < 0 {
+		return nil, errors.New("cached_answer: write how long an answer may be given again, as 24h; max_bytes must be positive")
+	}
+	cache, remote := app.store.answers(app.sealing, a.MaxBytes)
+	return &alipayai.AnswerCache{Cache: cache, TTL: time.Duration(a.TTL), First: a.First, Remote: remote}, nil
+}
+
+// provisionResponses says what is kept for clients that go on from a response; nil for nothing.
+func (h *Proxy) provisionResponses(app *App) (*door.Conversations, error) {
 	if h.StoreResponses == 0 {
-		return nil
+		return nil, nil
 	}
 	if h.StoreResponses < caddy.Duration(time.Second) {
-		return errors.New("store_responses: write for how long, as 24h; the least is a second")
+		return nil, errors.New("store_responses: write for how long, as 24h; the least is a second")
 	}
-	h.door.Conversations = &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(h.StoreResponses), Permits: h.gateway.MayStore}
+	kept := &door.Conversations{Cache: app.store.responses(app.sealing), TTL: time.Duration(h.StoreResponses), Permits: h.gateway.MayStore}
 	if len(app.users) > 0 {
-		h.door.Conversations.User = app.nameUser
+		kept.User = app.nameUser
 	}
-	app.conversations = h.door.Conversations
-	return nil
+	app.conversations = kept
+	return kept, nil
 }
 
 // breakersState is the pooled state of the breakers.
@@ -149,9 +152,9 @@ type breakersState struct {
 func (b *breakersState) Destruct() error { return b.Close() }
 
 // openBreakers acquires the breakers, which survive reloads.
-func (a *App) openBreakers() {
-	shared := acquireFor[breakersState](&a.acquired, "breakers", a.store.identity)
-	shared.once.Do(func() { shared.breakers = a.store.breakers() })
-	a.breakers = shared.breakers
-	a.opens = append(a.opens, shared.Start)
+func openBreakers(of *lifecycle, in *openedStore) breakers {
+	shared := acquireFor[breakersState](&of.acquired, "breakers", in.identity)
+	shared.once.Do(func() { shared.breakers = in.breakers() })
+	of.opens = append(of.opens, shared.Start)
+	return shared.breakers
 }

@@ -34,12 +34,14 @@ func (r runningMetrics) register(ctx caddy.Context) error {
 func (runningMetrics) of(a *App) []prometheus.Collector {
 	return append(slices.Clip(a.metrics.all),
 		capCollector{a.providers}, breakerCollector{a.breakers, a.providers}, keyCollector{a.keepers},
-		suiteCollector{a.suites}, canaryCollector{a}, poolCollector{a.pools})
+		suiteCollector{a.suites}, canaryCollector{a.canaries}, poolCollector{a.pools})
 }
 
 // Describe implements prometheus.Collector.
 func (r runningMetrics) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range r.of(&App{metrics: newMetrics()}) {
+	for _, c := range r.of(&App{
+		sharing: new(sharing), reports: &reports{metrics: newMetrics()}, upstreams: new(upstreams), served: new(served),
+	}) {
 		c.Describe(to)
 	}
 }

@@ -21,22 +21,23 @@ func (h *pooledHolds) Destruct() error {
 	return h.Close()
 }
 
-// openHolds acquires what replicas hold, which survives reloads.
-func (a *App) openHolds() {
-	shared := acquireFor[pooledHolds](&a.acquired, "holds", a.store.identity)
-	shared.once.Do(func() { shared.sharedHolds = a.store.holds(upstream.SlowDownHold) })
-	if a.holds = shared.sharedHolds; a.holds != nil {
-		a.opens = append(a.opens, a.holds.Start)
+// openHolds acquires what replicas hold, which survives reloads; nil where they share nothing.
+func openHolds(of *lifecycle, in *openedStore) sharedHolds {
+	shared := acquireFor[pooledHolds](&of.acquired, "holds", in.identity)
+	shared.once.Do(func() { shared.sharedHolds = in.holds(upstream.SlowDownHold) })
+	if shared.sharedHolds != nil {
+		of.opens = append(of.opens, shared.Start)
 	}
+	return shared.sharedHolds
 }
 
 // holdAccount gives p the holds of its account at its host: what an upstream says of
 // one account's rate is not about another's. key is a hash of p's key, for one
 // without a client id.
-func (a *App) holdAccount(p *upstream.Provider, key string) {
+func (u *upstreams) holdAccount(p *upstream.Provider, key string) {
 	host, account := upstream.CanonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), cmp.Or(p.ClientID, key)
-	p.Hold = acquireFor[upstream.Hold](&a.acquired, "hold", host, account)
-	if a.holds != nil {
-		p.SharedHold = a.holds.account(host, account)
+	p.Hold = acquireFor[upstream.Hold](&u.acquired, "hold", host, account)
+	if u.holds != nil {
+		p.SharedHold = u.holds.account(host, account)
 	}
 }

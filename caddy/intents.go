@@ -46,35 +46,34 @@ type trained struct {
 	err        error
 }
 
-// openIntents reads the examples and learns from them.
-func (a *App) openIntents() error {
-	a.intents = &intents{classifier: intent.Default, confidence: intent.DefaultConfidence, regions: a.regionsBefore}
-	o := a.Intents
+// openIntents reads the examples and learns from them. o is nil for the built-in ones, and regions are those in which a tenant's
+// text may be.
+func openIntents(by *acquired, o *Intents, regions func(tenant string) residency.Regions) (*intents, error) {
+	i := &intents{classifier: intent.Default, confidence: intent.DefaultConfidence, regions: regions}
 	if o == nil {
-		return nil
+		return i, nil
 	}
 	if o.Confidence < 0 || o.Confidence >= 1 {
-		return fmt.Errorf("intents: confidence %v must be from 0 to 1", o.Confidence)
+		return nil, fmt.Errorf("intents: confidence %v must be from 0 to 1", o.Confidence)
 	}
 	if o.Confidence > 0 {
-		a.intents.confidence = float32(o.Confidence)
+		i.confidence = float32(o.Confidence)
 	}
 	if o.Folder == "" {
-		a.intents.examples = intent.BuiltIn()
-		return nil
+		i.examples = intent.BuiltIn()
+		return i, nil
 	}
-	examples, err := intent.Read(os.DirFS(o.Folder))
-	if err != nil {
-		return fmt.Errorf("intents %s: %w", o.Folder, err)
+	var err error
+	if i.examples, err = intent.Read(os.DirFS(o.Folder)); err != nil {
+		return nil, fmt.Errorf("intents %s: %w", o.Folder, err)
 	}
-	a.intents.examples = examples
-	t := acquireFor[trained](&a.acquired, "intents", contentOf(examples)...)
-	t.once.Do(func() { t.classifier, t.err = intent.Train(examples) })
+	t := acquireFor[trained](by, "intents", contentOf(i.examples)...)
+	t.once.Do(func() { t.classifier, t.err = intent.Train(i.examples) })
 	if t.err != nil {
-		return fmt.Errorf("intents %s: %w", o.Folder, t.err)
+		return nil, fmt.Errorf("intents %s: %w", o.Folder, t.err)
 	}
-	a.intents.classifier = func() *intent.Classifier { return t.classifier }
-	return nil
+	i.classifier = func() *intent.Classifier { return t.classifier }
+	return i, nil
 }
 
 // contentOf tells sets of examples apart.

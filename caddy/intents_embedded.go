@@ -73,31 +73,27 @@ type embedded struct {
 	site       string
 }
 
-// openEmbeddings finds the provider of the intents' embeddings.
-func (a *App) openEmbeddings() error {
-	if a.Intents == nil || a.Intents.Embeddings == nil {
-		return nil
-	}
-	o := a.Intents.Embeddings
+// openEmbeddings makes of the examples what recognises intents by embeddings.
+func (a *accounts) openEmbeddings(o *IntentEmbeddings, examples []intent.Example) (*embedded, error) {
 	if o.Timeout < 0 || o.CacheTTL < 0 || o.CacheEntries < 0 {
-		return errors.New("timeout and cache must not be negative")
+		return nil, errors.New("timeout and cache must not be negative")
 	}
 	p, err := a.provider(o.Provider)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	model := cmp.Or(o.Model, p.Model)
 	switch {
 	case model == "":
-		return fmt.Errorf("provider %s has no model of its own: write embeddings %s <model>", p.Name, p.Name)
+		return nil, fmt.Errorf("provider %s has no model of its own: write embeddings %s <model>", p.Name, p.Name)
 	case !p.Has(upstream.EndpointEmbeddings):
-		return fmt.Errorf("provider %s has no path for embeddings", p.Name)
+		return nil, fmt.Errorf("provider %s has no path for embeddings", p.Name)
 	case !p.Serves(upstream.EndpointEmbeddings, model):
-		return fmt.Errorf("provider %s does not serve model %s", p.Name, model)
+		return nil, fmt.Errorf("provider %s does not serve model %s", p.Name, model)
 	}
 	e := &embedded{
 		provider: p,
-		examples: a.intents.examples, model: model, timeout: cmp.Or(time.Duration(o.Timeout), defaultEmbedTimeout),
+		examples: examples, model: model, timeout: cmp.Or(time.Duration(o.Timeout), defaultEmbedTimeout),
 		kept:   intent.Kept{TTL: cmp.Or(time.Duration(o.CacheTTL), defaultIntentTTL), Entries: cmp.Or(o.CacheEntries, defaultIntentKept)},
 		logger: a.logger, site: "intents",
 	}
@@ -105,18 +101,17 @@ func (a *App) openEmbeddings() error {
 		e.kept.Entries = 0
 	}
 	if e.call, err = a.models(p, e.site, e.timeout, a.asks(p, e.site)); err != nil {
-		return err
+		return nil, err
 	}
 	if e.learn, err = a.models(p, e.site, learnTimeout, a.spending(&a.acquired)); err != nil {
-		return err
+		return nil, err
 	}
 	of := hashAll([]string{p.Name, p.BaseURL.String(), model})
 	e.remembered = filepath.Join(caddy.AppDataDir(), "alipayai", "embeddings", hex.EncodeToString(of[:16]))
 	content := append(contentOf(e.examples), p.Name, p.BaseURL.String(), model)
 	e.centroids = acquireFor[intent.Centroids](&a.acquired, "centroids", content...)
-	a.intents.embedded = e
 	a.jobs.add("examples of intents", e.learnExamples)
-	return nil
+	return e, nil
 }
 
 // embed is an intent.Embed.

@@ -32,8 +32,8 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 				core, logs := logged.New(zap.ErrorLevel)
 				var released atomic.Bool
 				a := &App{
-					logger: zap.New(core), started: true, exiting: func() bool { return tt.exits },
-					evidence: evidence.NewRecorder(evidence.Options{}), alerter: alert.New(alert.NewState(), alert.Options{}),
+					setting: &setting{logger: zap.New(core), exiting: func() bool { return tt.exits }}, upstreams: new(upstreams), started: true,
+					reports: &reports{evidence: evidence.NewRecorder(evidence.Options{}), alerter: alert.New(alert.NewState(), alert.Options{})},
 				}
 				a.add(func() { released.Store(true) })
 				a.jobs.add("ends", func(ctx context.Context) { <-ctx.Done() })

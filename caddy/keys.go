@@ -25,11 +25,11 @@ import (
 
 // keyLoader gives a provider its signing scheme.
 type keyLoader struct {
-	app      *App
-	config   *Provider
-	provider *upstream.Provider
-	secrets  secrets
-	uses     credentialUses
+	upstreams *upstreams
+	config    *Provider
+	provider  *upstream.Provider
+	secrets   secrets
+	uses      credentialUses
 	// account is a hash of the fixed key, once it is loaded; empty where there is none.
 	account string
 	// held are the versions of the key that signs, and schemeOf makes the scheme that signs with one of them alone; nil
@@ -207,7 +207,7 @@ func (l *keyLoader) verifiable(publicKeys *signer.Ring[*rsa.PublicKey]) error {
 	case upstream.VerifyRequire:
 		return errors.New("verify_response require needs public_key, to verify answers with")
 	case "":
-		l.app.logger.Warn("answers are not verified: no public_key is set", zap.String("provider", l.provider.Name))
+		l.upstreams.logger.Warn("answers are not verified: no public_key is set", zap.String("provider", l.provider.Name))
 	}
 	l.provider.Verify = upstream.VerifyOff
 	return nil
@@ -243,7 +243,7 @@ func (l *keyLoader) certificates(config *signer.Config) error {
 		return nil
 	}
 	if err := l.provider.Unavailable(time.Now()); err != nil {
-		l.app.logger.Error("provider is unavailable", zap.String("provider", l.provider.Name), zap.Error(err))
+		l.upstreams.logger.Error("provider is unavailable", zap.String("provider", l.provider.Name), zap.Error(err))
 	}
 	return nil
 }
@@ -289,8 +289,8 @@ func ring[K any](l *keyLoader, parse func([]byte) (K, error), identity func(text
 		return list
 	}
 	if dir := l.config.KeysDir; dir != "" {
-		logger := l.app.logger.With(zap.String("provider", l.provider.Name), zap.String("keys_dir", dir))
-		l.app.watchKeys(l.provider.Name, filewatch.Dir(dir), logger, func() error {
+		logger := l.upstreams.logger.With(zap.String("provider", l.provider.Name), zap.String("keys_dir", dir))
+		l.upstreams.watchKeys(l.provider.Name, filewatch.Dir(dir), logger, func() error {
 			found, err := signer.ReadKeyDir(os.DirFS(dir), read)
 			if err != nil {
 				return err
@@ -364,7 +364,7 @@ func (l *keyLoader) warnOfStray() {
 	}
 	for _, name := range stray {
 		if _, known := l.stray.LoadOrStore(name, true); !known {
-			l.app.logger.Warn("a file in the folder of keys is skipped: a key is named by its version, as 2, 2.pem or 2-2026-11-28.pem",
+			l.upstreams.logger.Warn("a file in the folder of keys is skipped: a key is named by its version, as 2, 2.pem or 2-2026-11-28.pem",
 				zap.String("provider", l.provider.Name), zap.String("keys_dir", l.config.KeysDir), zap.String("file", name))
 		}
 	}
@@ -372,18 +372,18 @@ func (l *keyLoader) warnOfStray() {
 
 // watchKeys has load called when a folder or file of keys changes. Operators are alerted while it fails. of is the
 // provider that signs with them or, for keys of tenants, the file.
-func (a *App) watchKeys(of string, fingerprint filewatch.Fingerprint, logger *zap.Logger, load func() error) {
-	a.watchedKeys[of] = true
-	a.jobs.add("keys of "+of, func(ctx context.Context) {
+func (u *upstreams) watchKeys(of string, fingerprint filewatch.Fingerprint, logger *zap.Logger, load func() error) {
+	u.watchedKeys[of] = true
+	u.jobs.add("keys of "+of, func(ctx context.Context) {
 		filewatch.Run(ctx, fingerprint, pace.keys, func() error {
 			err := load()
 			if err == nil {
-				a.monitor.KeysUnusable(of, nil)
+				u.monitor.KeysUnusable(of, nil)
 			}
 			return err
 		}, func(err error) {
 			logger.Error("new keys are not usable; the old ones stay", zap.Error(err))
-			a.monitor.KeysUnusable(of, err)
+			u.monitor.KeysUnusable(of, err)
 		})
 	})
 }

@@ -24,9 +24,9 @@ func TestKeysAreListedWhileTheyAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := &App{logger: zap.NewNop(), watchedKeys: map[string]bool{}}
-	a.monitor = alert.NewMonitor(alert.New(alert.NewState(), alert.Options{Logger: zap.NewNop()}), 0)
-	l := &keyLoader{app: a, config: &Provider{KeysDir: dir}, provider: &upstream.Provider{Name: "x"}, secrets: newSecrets(true), uses: newCredentialUses()}
+	u := &upstreams{setting: &setting{logger: zap.NewNop()}, reports: new(reports), watchedKeys: map[string]bool{}}
+	u.monitor = alert.NewMonitor(alert.New(alert.NewState(), alert.Options{Logger: zap.NewNop()}), 0)
+	l := &keyLoader{upstreams: u, config: &Provider{KeysDir: dir}, provider: &upstream.Provider{Name: "x"}, secrets: newSecrets(true), uses: newCredentialUses()}
 	if _, err := ring(l, signer.ParseHMACKey, func(text []byte, _ *signer.HMACKey) []byte { return text }); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestKeysAreListedWhileTheyAreRead(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		read := func() { cancel() }
 		l.held.onChange.Store(&read)
-		a.jobs.all[0].run(ctx)
+		u.jobs.all[0].run(ctx)
 		cancel()
 	}
 	close(ended)

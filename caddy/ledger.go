@@ -236,13 +236,12 @@ func (s *ledgerState) Destruct() (err error) {
 	return err
 }
 
-// openLedger prepares the ledger, if one is wanted: wherever prices are known, unless it
-// is off. It opens its file when the configuration starts.
-func (a *App) openLedger() error {
-	if a.priced == nil || a.Ledger != nil && a.Ledger.Off {
+// openLedger prepares the ledger, unless it is off. It opens its file when the configuration starts.
+func (a *accounts) openLedger(o *Ledger) error {
+	if o != nil && o.Off {
 		return nil
 	}
-	path, zone, err := a.Ledger.resolve(newSecrets(a.InsecureLiterals))
+	path, zone, err := o.resolve(a.secrets)
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -268,8 +267,8 @@ func (a *App) openLedger() error {
 	a.acquired.add(release)
 	a.ledger = state
 	var keep time.Duration
-	if a.Ledger != nil {
-		keep = time.Duration(a.Ledger.Keep)
+	if o != nil {
+		keep = time.Duration(o.Keep)
 	}
 	a.acquired.add(state.use(keep))
 	a.checks = append(a.checks, func() error {

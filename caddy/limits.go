@@ -54,7 +54,7 @@ func (l *Limit) check() error {
 var alipayLimit = Limit{Requests: 50, Window: caddy.Duration(time.Second)}
 
 // buildCap gives the provider its rate cap.
-func (a *App) buildCap(p *upstream.Provider, c *Provider) error {
+func (u *upstreams) buildCap(p *upstream.Provider, c *Provider) error {
 	limit := c.Limit
 	if limit == nil && p.Profile.TakesToken && !p.Profile.Own {
 		limit = &alipayLimit
@@ -88,31 +88,31 @@ func (a *App) buildCap(p *upstream.Provider, c *Provider) error {
 		k.MaxBytes = cmp.Or(q.MaxBytes, k.MaxBytes)
 	}
 	p.Cap = k
-	a.shareCap(k, p)
+	u.shareCap(k, p)
 	return nil
 }
 
 // shareCap gives the cap the window and the queue that belong to the account at
 // the upstream, under any name of the provider; the window also to the store
 // that shares it. Both outlive the configuration as long as calls wait.
-func (a *App) shareCap(k *upstream.Cap, p *upstream.Provider) {
+func (u *upstreams) shareCap(k *upstream.Cap, p *upstream.Provider) {
 	hash := hashAll([]string{upstream.CanonicalHost(p.BaseURL.Host, p.BaseURL.Scheme == "https"), p.ClientID})
 	account, span := string(hash[:]), k.Limit.Span()
-	releaseStore := a.store.hold()
-	window, releaseWindow := acquire[pooledWindow]("window", account, a.store.identity)
-	window.once.Do(func() { window.window = a.store.window(account, k.Limit, p.Name) })
+	releaseStore := u.store.hold()
+	window, releaseWindow := acquire[pooledWindow]("window", account, u.store.identity)
+	window.once.Do(func() { window.window = u.store.window(account, k.Limit, p.Name) })
 	queue, releaseQueue := acquire[pooledQueue]("queue", account)
 	queue.once.Do(func() { queue.queue = limiter.NewQueue(window.window, time.Now) })
 	k.Window, k.Queue = window.window, queue.queue
 
-	a.opens = append(a.opens, window.open)
-	a.jobs.add("queue of provider "+p.Name, func(ctx context.Context) {
+	u.opens = append(u.opens, window.open)
+	u.jobs.add("queue of provider "+p.Name, func(ctx context.Context) {
 		queue.use(window, span)
-		queue.drain(ctx, caddy.Exiting, a.servesOn)
+		queue.drain(ctx, caddy.Exiting, u.servesOn)
 		<-ctx.Done()
 		queue.leave(window, span)
 	})
-	a.acquired.add(func() {
+	u.acquired.add(func() {
 		queue.release(window, func() {
 			releaseQueue()
 			releaseWindow()

@@ -126,7 +126,7 @@ func eachOption(module reflect.Type, around string, do func(document, option str
 	for field := range module.Fields() {
 		option, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
-		case field.Anonymous && option == "":
+		case field.Anonymous && field.IsExported() && option == "":
 			eachOption(field.Type, around, do)
 			continue
 		case !field.IsExported() || option == "" || field.Type == reflect.TypeFor[json.RawMessage]():

@@ -101,19 +101,19 @@ const (
 const maxOutputWindow = 1000
 
 // openModerators builds the moderators.
-func (a *App) openModerators() error {
-	for _, name := range slices.Sorted(maps.Keys(a.Moderators)) {
+func (a *accounts) openModerators(all map[string]*Moderator) error {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if err := moderate.CheckName(name); err != nil {
 			return fmt.Errorf("moderator %w", err)
 		}
-		if err := a.Moderators[name].open(a, name); err != nil {
+		if err := all[name].open(a, name); err != nil {
 			return fmt.Errorf("moderator %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (m *Moderator) open(a *App, name string) error {
+func (m *Moderator) open(a *accounts, name string) error {
 	m.name, m.metrics, m.logger = name, a.metrics, a.logger
 	if err := m.check(); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (m *Moderator) rules() (*moderate.Rules, error) {
 }
 
 // openModel gives the moderator a gateway of its own to the provider.
-func (m *Moderator) openModel(a *App) error {
+func (m *Moderator) openModel(a *accounts) error {
 	p, err := a.provider(m.Model.Provider)
 	if err != nil {
 		return err

@@ -109,7 +109,7 @@ func (h *OAuth) Provision(ctx caddy.Context) (err error) {
 	if h.Address == "" {
 		return errors.New("address is missing; write it like address https://ai.example.com/consent")
 	}
-	address, err := newSecrets(h.app.InsecureLiterals).public("address", h.Address)
+	address, err := h.app.secrets.public("address", h.Address)
 	if err != nil {
 		return err
 	}

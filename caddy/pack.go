@@ -48,18 +48,18 @@ type Pack struct {
 	Agreement float64 `json:"agreement,omitempty"`
 }
 
-// provisionPacks sets how calls are put together.
-func (h *Proxy) provisionPacks(app *App, site string, o observer) error {
+// provisionPacks says how calls are put together; nil where they are not.
+func (h *Proxy) provisionPacks(app *App, site string, o observer) (*alipayai.Packs, error) {
 	c := h.Pack
 	if c == nil {
-		return nil
+		return nil, nil
 	}
 	if c.UserHeader != "" && !httpguts.ValidHeaderFieldName(c.UserHeader) {
-		return fmt.Errorf("pack: user_header %q is no name of a header field", c.UserHeader)
+		return nil, fmt.Errorf("pack: user_header %q is no name of a header field", c.UserHeader)
 	}
 	agreements := acquireFor[pack.Agreements](&h.acquired, "packing", h.Providers...)
 	app.packing[site] = agreements
-	h.gateway.Packs = &alipayai.Packs{
+	return &alipayai.Packs{
 		MaxWait: time.Duration(c.MaxWait), MaxCalls: c.MaxCalls, MaxCharacters: c.MaxCharacters,
 		AcrossUsers: c.AcrossUsers, UserHeader: http.CanonicalHeaderKey(c.UserHeader),
 		Verify: c.Verify, Agreement: c.Agreement, Agreements: agreements, Observer: o,
@@ -67,8 +67,7 @@ func (h *Proxy) provisionPacks(app *App, site string, o observer) error {
 			h.calls.beginOf(ofPacks)
 			return func() { h.calls.endOf(ofPacks) }
 		},
-	}
-	return nil
+	}, nil
 }
 
 // unmarshalPack reads the block of pack.

@@ -52,7 +52,7 @@ func (c *Pool) check() error {
 // openPool has p's requests go by connections that are ready, from Start on: those to each of its addresses, since calls go to
 // another one just when there is no time to make any. They outlive the configuration where the provider, the address and
 // the transport are the same, its certificates included.
-func (a *App) openPool(p *upstream.Provider, c *Provider) error {
+func (u *upstreams) openPool(p *upstream.Provider, c *Provider) error {
 	if c.Pool == nil {
 		return nil
 	}
@@ -67,11 +67,11 @@ func (a *App) openPool(p *upstream.Provider, c *Provider) error {
 	for _, address := range p.Addresses {
 		urls = append(urls, address.URL)
 	}
-	for _, u := range urls {
+	for _, at := range urls {
 		// It is given back after warm is closed: the last comes first.
-		kept := acquireFor[outgoing.Kept](&a.acquired, "pool", p.Name, u.Scheme, u.Host, c.transportKey)
-		logger := a.logger.With(zap.String("provider", p.Name), zap.String("address", u.Host))
-		warm, err := transport.Keep(u, outgoing.Keeping{
+		kept := acquireFor[outgoing.Kept](&u.acquired, "pool", p.Name, at.Scheme, at.Host, c.transportKey)
+		logger := u.logger.With(zap.String("provider", p.Name), zap.String("address", at.Host))
+		warm, err := transport.Keep(at, outgoing.Keeping{
 			Kept: kept, Min: c.Pool.Min, Max: c.Pool.Max, Idle: time.Duration(c.Pool.Idle),
 			Failing: func(err error) {
 				logger.Warn("the provider takes no connections that are to be ready; it is tried again", zap.Error(err))
@@ -80,9 +80,9 @@ func (a *App) openPool(p *upstream.Provider, c *Provider) error {
 		if err != nil {
 			return fmt.Errorf("pool %w", err)
 		}
-		a.opens = append(a.opens, warm.Open)
-		a.acquired.add(warm.Close)
-		a.pools[p.Name] = append(a.pools[p.Name], warm)
+		u.opens = append(u.opens, warm.Open)
+		u.acquired.add(warm.Close)
+		u.pools[p.Name] = append(u.pools[p.Name], warm)
 	}
 	return nil
 }

@@ -132,31 +132,34 @@ var vendors = map[string]string{
 // (openrouter.ai/docs/cookbook/administration/usage-accounting, docs.litellm.ai/docs/proxy/cost_tracking).
 var charges = map[string]price.Currency{"openrouter": "USD", "litellm": "USD"}
 
-// buildPrices makes what is known of the providers' prices; nothing where neither a price
-// nor a ledger is configured.
-func (a *App) buildPrices() error {
+// openAccounts makes what keeps account of what calls cost: of the providers' prices, which nothing asks for where neither a
+// price nor a ledger is configured.
+func openAccounts(u *upstreams, o priceOptions) (*accounts, error) {
+	a := &accounts{setting: u.setting, sharing: u.sharing, reports: u.reports, upstreams: u, askedBy: make(map[string]string)}
 	var file *price.File
-	if a.Prices != "" {
-		path, err := newSecrets(a.InsecureLiterals).public("path", a.Prices)
+	if o.file != "" {
+		path, err := a.secrets.public("path", o.file)
 		if err == nil {
 			file, err = price.LoadFile(path)
 		}
 		if err != nil {
-			return fmt.Errorf("prices file: %w", err)
+			return nil, fmt.Errorf("prices file: %w", err)
 		}
 	}
-	if err := a.buildRates(); err != nil {
-		return err
+	var err error
+	if a.exchange, err = newExchange(o.rates); err != nil {
+		return nil, err
 	}
 	priced := make(map[string]*alipayai.Priced, len(a.providers))
 	any := file != nil
 	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
 		p := a.providers[name]
 		book := price.Book{ByModel: make(map[string]*price.Price), File: file, Vendor: vendors[p.Profile.Name]}
-		for _, model := range slices.Sorted(maps.Keys(a.Providers[name].Prices)) {
-			each, err := a.Providers[name].Prices[model].price()
+		own := o.providers[name].Prices
+		for _, model := range slices.Sorted(maps.Keys(own)) {
+			each, err := own[model].price()
 			if err != nil {
-				return fmt.Errorf("provider %s: price %s: %w", name, model, err)
+				return nil, fmt.Errorf("provider %s: price %s: %w", name, model, err)
 			}
 			any = true
 			if model == anyModel {
@@ -171,10 +174,12 @@ func (a *App) buildPrices() error {
 			Others:   acquireFor[price.Models](&a.acquired, "models", p.BaseURL.Host, p.ClientID, name),
 		}
 	}
-	if any || a.Ledger.wanted() {
-		a.priced = priced
+	if !any && !o.ledger.wanted() {
+		return a, nil
 	}
-	return nil
+	a.priced = priced
+	a.warnings.prices(priced)
+	return a, a.openLedger(o.ledger)
 }
 
 // anyModel stands for each model that has no price of its own.
@@ -198,26 +203,27 @@ func namedModels(p *upstream.Provider, book price.Book) map[string]bool {
 	return named
 }
 
-func (a *App) buildRates() error {
-	a.exchange = new(price.Exchange)
+// newExchange makes what currencies are worth in others.
+func newExchange(rates []Rate) (*price.Exchange, error) {
+	exchange := new(price.Exchange)
 	seen := make(map[[2]string]bool)
-	for _, r := range a.Rates {
+	for _, r := range rates {
 		from, err := price.ParseCurrency(r.From)
 		to, err2 := price.ParseCurrency(r.To)
 		if err := errors.Join(err, err2); err != nil {
-			return fmt.Errorf("rate: %w", err)
+			return nil, fmt.Errorf("rate: %w", err)
 		}
 		rate, err := price.ParseAmount(r.Rate)
 		if err != nil {
-			return fmt.Errorf("rate %s %s: %q %w", from, to, r.Rate, err)
+			return nil, fmt.Errorf("rate %s %s: %q %w", from, to, r.Rate, err)
 		}
 		if rate == 0 || from == to || seen[[2]string{r.From, r.To}] {
-			return fmt.Errorf("rate %s %s: give it once, for two currencies, and more than 0", from, to)
+			return nil, fmt.Errorf("rate %s %s: give it once, for two currencies, and more than 0", from, to)
 		}
 		seen[[2]string{r.From, r.To}] = true
-		a.exchange.Set(from, to, rate)
+		exchange.Set(from, to, rate)
 	}
-	return nil
+	return exchange, nil
 }
 
 // unmarshalPrice reads `price <model> { ... }` of a provider; see Provider.unmarshalBlock.
@@ -291,7 +297,7 @@ func (a *App) unmarshalRate(d *caddyfile.Dispenser) error {
 		return err
 	}
 	a.Rates = append(a.Rates, r)
-	if err := (&App{Rates: a.Rates}).buildRates(); err != nil {
+	if _, err := newExchange(a.Rates); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
@@ -68,16 +70,19 @@ func TestProvidersThatSayWhatCallsCost(t *testing.T) {
 		if !strings.Contains(readme, "What OpenRouter and LiteLLM say that a call has cost") || !strings.Contains(readme, "`"+profile+"`") || currency != "USD" {
 			t.Errorf("README.md does not say that %s says in %s what calls cost", profile, currency)
 		}
-		app := &App{Providers: map[string]*Provider{"p": {Prices: map[string]*Price{"*": {Currency: "USD"}}}, "q": {}}, providers: map[string]*upstream.Provider{
+		u := &upstreams{setting: &setting{warnings: warnings{logger: zap.NewNop()}}, providers: map[string]*upstream.Provider{
 			"p": {Name: "p", Profile: must(upstream.LookupProfile(profile)), BaseURL: must(url.Parse("https://x.example"))},
 			"q": {Name: "q", Profile: must(upstream.LookupProfile("openai")), BaseURL: must(url.Parse("https://x.example"))},
 		}}
-		if err := app.buildPrices(); err != nil {
+		a, err := openAccounts(u, priceOptions{
+			providers: map[string]*Provider{"p": {Prices: map[string]*Price{"*": {Currency: "USD"}}}, "q": {}}, ledger: &Ledger{Off: true},
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if app.priced["p"].Charges != currency || app.priced["q"].Charges != "" {
-			t.Errorf("%s says it in %q, and OpenAI in %q", profile, app.priced["p"].Charges, app.priced["q"].Charges)
+		if a.priced["p"].Charges != currency || a.priced["q"].Charges != "" {
+			t.Errorf("%s says it in %q, and OpenAI in %q", profile, a.priced["p"].Charges, a.priced["q"].Charges)
 		}
-		app.release()
+		u.release()
 	}
 }

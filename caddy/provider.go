@@ -179,7 +179,7 @@ type Provider struct {
 
 // describe makes of its configuration what a provider is without its connections:
 // all that signing a request needs, and its keys.
-func (a *App) describe(name string, c *Provider, resolver secrets, uses credentialUses) (*upstream.Provider, *keyLoader, error) {
+func (u *upstreams) describe(name string, c *Provider, uses credentialUses) (*upstream.Provider, *keyLoader, error) {
 	profile, err := upstream.LookupProfile(c.Profile)
 	if err != nil {
 		return nil, nil, err
@@ -196,7 +196,7 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		Responses:     c.API == apiResponses,
 		OnUnsupported: upstream.OnUnsupported(c.OnUnsupported),
 		Credentials:   live,
-		Residency:     a.residency,
+		Residency:     u.residency,
 	}
 	if p.Model == "" {
 		p.Model, p.OwnModels = profile.Model, profile.OwnModels
@@ -205,11 +205,11 @@ func (a *App) describe(name string, c *Provider, resolver secrets, uses credenti
 		p.Codes = append(p.Codes, failure.Rule{Pattern: rule.Pattern, Class: failure.Class(rule.Action)})
 	}
 	for _, set := range []func(*upstream.Provider, secrets) error{c.setForm, c.setPlace, c.setHeader} {
-		if err := set(p, resolver); err != nil {
+		if err := set(p, u.secrets); err != nil {
 			return nil, nil, err
 		}
 	}
-	keys := &keyLoader{app: a, config: c, provider: p, secrets: resolver, uses: uses}
+	keys := &keyLoader{upstreams: u, config: c, provider: p, secrets: u.secrets, uses: uses}
 	if err := keys.load(); err != nil {
 		return nil, nil, err
 	}

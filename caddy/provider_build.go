@@ -25,37 +25,36 @@ import (
 )
 
 // buildProvider makes the domain's provider of its configuration.
-func (a *App) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
-	resolver := newSecrets(a.InsecureLiterals)
-	p, keys, err := a.describe(name, c, resolver, uses)
+func (u *upstreams) buildProvider(ctx caddy.Context, name string, c *Provider, uses credentialUses) (*upstream.Provider, error) {
+	p, keys, err := u.describe(name, c, uses)
 	if err != nil {
 		return nil, err
 	}
-	p.Clock = acquireFor[upstream.Clock](&a.acquired, "clock", p.BaseURL.Host)
-	p.Budget = acquireFor[failover.Budget](&a.acquired, "budget", p.BaseURL.Host, p.ClientID, name)
+	p.Clock = acquireFor[upstream.Clock](&u.acquired, "clock", p.BaseURL.Host)
+	p.Budget = acquireFor[failover.Budget](&u.acquired, "budget", p.BaseURL.Host, p.ClientID, name)
 
 	if p.Transport, err = c.transport(ctx); err != nil {
 		return nil, err
 	}
-	a.acquired.add(func() { closeIdle(p.Transport) })
-	if err := a.openPool(p, c); err != nil {
+	u.acquired.add(func() { closeIdle(p.Transport) })
+	if err := u.openPool(p, c); err != nil {
 		return nil, err
 	}
-	a.holdAccount(p, keys.account)
-	if err := a.buildTokens(ctx, p, c, resolver, uses); err != nil {
+	u.holdAccount(p, keys.account)
+	if err := u.buildTokens(ctx, p, c, uses); err != nil {
 		return nil, err
 	}
-	if err := a.buildUsers(ctx, p, c.UserToken, resolver, uses); err != nil {
+	if err := u.buildUsers(ctx, p, c.UserToken, uses); err != nil {
 		return nil, err
 	}
-	if err := a.buildCap(p, c); err != nil {
+	if err := u.buildCap(p, c); err != nil {
 		return nil, err
 	}
-	a.openRoutes(p)
+	u.openRoutes(p)
 	if err := p.Prepare(); err != nil {
 		return nil, err
 	}
-	if err := a.openCalendar(ctx, p, c, keys); err != nil {
+	if err := u.openCalendar(ctx, p, c, keys); err != nil {
 		return nil, err
 	}
 	return p, nil

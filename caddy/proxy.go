@@ -185,7 +185,7 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision builds the gateway.
+// Provision builds the gateway: who serves whom, and what becomes of calls that fail, come twice or are looked at beside.
 func (h *Proxy) Provision(ctx caddy.Context) error {
 	app, err := loadApp(ctx)
 	if err != nil {
@@ -201,18 +201,12 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	site := strings.Join(h.Providers, " ")
 	app.sites[site] = true
 	o := observer{metrics: app.metrics, monitor: app.monitor, logger: live.Log(ctx.Logger()), site: site}
-	h.gateway = &alipayai.Gateway{
-		AllowCrossRegion: h.AllowCrossRegion,
-		MaxBody:          h.MaxBody,
-		MaxAnswer:        h.MaxAnswer,
-		MaxBuffered:      h.MaxBuffered,
-		Deadline:         time.Duration(h.Deadline),
-		Observer:         o,
-	}
-	if err := h.provisionBalance(app); err != nil {
+	g := h.bareGateway(app, o)
+	h.gateway, h.door = g, door.Door{Gateway: g, Dialects: dialects}
+	if g.Providers, g.Balance, err = h.provisionBalance(app); err != nil {
 		return err
 	}
-	if err := h.provisionResidency(app); err != nil {
+	if err := h.provisionResidency(app); err != nil { // of those providers
 		return err
 	}
 	if err := h.provisionTenants(&app.warnings); err != nil {
@@ -221,27 +215,43 @@ func (h *Proxy) Provision(ctx caddy.Context) error {
 	if err := h.provisionFailover(app); err != nil {
 		return err
 	}
-	if err := h.provisionPacks(app, site, o); err != nil {
+	if h.door.Conversations, err = h.provisionResponses(app); err != nil {
 		return err
 	}
-	if err := h.provisionCanary(app); err != nil {
+	if g.Packs, err = h.provisionPacks(app, site, o); err != nil {
 		return err
 	}
-	if err := h.provisionSpending(app); err != nil {
+	if g.Canary, err = h.provisionCanary(app); err != nil {
 		return err
 	}
-	if err := h.provisionShadow(app, site, o); err != nil {
+	if g.Spending, err = h.provisionSpending(app); err != nil {
+		return err
+	}
+	if g.Shadow, err = h.provisionShadow(app, site, g.Providers, o); err != nil {
 		return err
 	}
 	size := cmp.Or(h.MaxBuffered, max(alipayai.DefaultMaxBuffered, h.MaxAnswer))
-	h.gateway.Room = acquireFor[alipayai.Room](&app.acquired, "answers held", strconv.FormatInt(size, 10))
-	h.door.Gateway, h.door.Dialects = h.gateway, dialects
-	if err := h.gateway.Prepare(); err != nil {
+	g.Room = acquireFor[alipayai.Room](&app.acquired, "answers held", strconv.FormatInt(size, 10))
+	if err := g.Prepare(); err != nil {
 		return err
 	}
-	app.maxBody = max(app.maxBody, h.gateway.MaxBody)
-	app.warnings.deadline(site, h.gateway.Providers, h.gateway.Deadline)
+	app.maxBody = max(app.maxBody, g.MaxBody)
+	app.warnings.deadline(site, g.Providers, g.Deadline)
 	return nil
+}
+
+// bareGateway is one with the bounds of calls, and without providers.
+func (h *Proxy) bareGateway(app *App, o observer) *alipayai.Gateway {
+	return &alipayai.Gateway{
+		AllowCrossRegion: h.AllowCrossRegion,
+		MaxBody:          h.MaxBody,
+		MaxAnswer:        h.MaxAnswer,
+		MaxBuffered:      h.MaxBuffered,
+		Deadline:         time.Duration(h.Deadline),
+		Class:            alipayai.Class(h.Class),
+		Observer:         o,
+		Evidence:         app.evidence,
+	}
 }
 
 // Cleanup gives back the pooled state.
@@ -253,38 +263,52 @@ func (h *Proxy) Cleanup() error {
 	return nil
 }
 
-// provisionTenants sets the tenants' limits and shares.
-func (h *Proxy) provisionTenants(w *warnings) error {
-	if len(h.Limits) > 0 {
-		usage := acquireFor[limiter.TenantLimits](&h.acquired, "tenant limits", h.Providers...)
-		limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
-		for tenant, l := range h.Limits {
-			if err := l.check(tenant); err != nil {
-				return err
-			}
-			w.tenant("limit", tenant)
-			limits.Of[tenant] = limiter.TenantLimit{RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, TokensPerMinute: l.TokensPerMinute, Concurrent: l.Concurrent}
-		}
-		limits.Default = limits.Of[anyTenant]
-		h.gateway.TenantLimits = limits
+// provisionTenants sets what tenants may use, and their shares.
+func (h *Proxy) provisionTenants(w *warnings) (err error) {
+	if h.gateway.TenantLimits, err = h.provisionLimits(w); err != nil {
+		return err
 	}
+	h.gateway.DefaultShare = h.share(anyTenant)
+	h.gateway.Shares, err = h.provisionShares(w)
+	return err
+}
+
+// provisionLimits gives the tenants' limits; nil where there are none.
+func (h *Proxy) provisionLimits(w *warnings) (*alipayai.TenantLimits, error) {
+	if len(h.Limits) == 0 {
+		return nil, nil
+	}
+	usage := acquireFor[limiter.TenantLimits](&h.acquired, "tenant limits", h.Providers...)
+	limits := &alipayai.TenantLimits{Usage: usage, Of: make(map[string]limiter.TenantLimit)}
+	for tenant, l := range h.Limits {
+		if err := l.check(tenant); err != nil {
+			return nil, err
+		}
+		w.tenant("limit", tenant)
+		limits.Of[tenant] = limiter.TenantLimit{RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, TokensPerMinute: l.TokensPerMinute, Concurrent: l.Concurrent}
+	}
+	limits.Default = limits.Of[anyTenant]
+	return limits, nil
+}
+
+// provisionShares gives the shares of the tenants that have one of their own.
+func (h *Proxy) provisionShares(w *warnings) (map[string]upstream.Share, error) {
 	shares := make(map[string]upstream.Share)
 	for tenant, weight := range h.Weights {
 		if weight < 1 {
-			return fmt.Errorf("weight of tenant %s must be a number from 1", tenant)
+			return nil, fmt.Errorf("weight of tenant %s must be a number from 1", tenant)
 		}
 		w.tenant("weight", tenant)
 		shares[tenant] = h.share(tenant)
 	}
 	for tenant, class := range h.Priorities {
 		if _, ok := priorities[class]; !ok {
-			return fmt.Errorf("priority %q of tenant %s is unknown; use high, normal or low", class, tenant)
+			return nil, fmt.Errorf("priority %q of tenant %s is unknown; use high, normal or low", class, tenant)
 		}
 		w.tenant("priority", tenant)
 		shares[tenant] = h.share(tenant)
 	}
-	h.gateway.Shares, h.gateway.DefaultShare = shares, h.share(anyTenant)
-	return nil
+	return shares, nil
 }
 
 // share gives what is configured for the tenant, and for any tenant where

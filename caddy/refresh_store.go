@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"path"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
 	"github.com/caddy-alipayai/gateway/alipayai/token"
@@ -23,27 +22,27 @@ type refreshTokenStore struct {
 	seal    *seal.Seal
 }
 
-// refreshTokenStore makes the store of the grant that began with the token
+// newRefreshTokenStore makes the store of the grant that began with the token
 // first. A new first token, after a person has authorised anew, begins a new
 // grant: what was kept for the old one is not looked at again.
-func (a *App) refreshTokenStore(ctx caddy.Context, sealing *seal.Seal, url, clientID, first string) (*refreshTokenStore, error) {
+func newRefreshTokenStore(storage certmagic.Storage, sealing *seal.Seal, url, clientID, first string) (*refreshTokenStore, error) {
 	if sealing == nil {
 		return nil, errors.New("refresh_token needs the global option encryption_key: the tokens that replace it are kept encrypted with that")
 	}
 	id := hashAll([]string{url, clientID, first})
 	return &refreshTokenStore{
-		storage: ctx.Storage(),
+		storage: storage,
 		key:     path.Join("alipayai", "refresh_tokens", hex.EncodeToString(id[:16])),
 		seal:    sealing,
 	}, nil
 }
 
 // newSeal gives what tokens are encrypted with; nil without encryption_key.
-func (a *App) newSeal(s secrets) (*seal.Seal, error) {
-	if a.EncryptionKey == "" {
+func newSeal(s secrets, key string) (*seal.Seal, error) {
+	if key == "" {
 		return nil, nil
 	}
-	text, err := s.resolve("encryption_key", a.EncryptionKey)
+	text, err := s.resolve("encryption_key", key)
 	if err != nil {
 		return nil, err
 	}

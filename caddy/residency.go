@@ -15,54 +15,45 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
-// openResidency reads the residency that holds for all that the process does.
-func (a *App) openResidency() (err error) {
-	if a.Region != "" {
-		if err := residency.Check(a.Region); err != nil {
-			return err
+// openLocation says where calls are, and reads where they may be whatever the process does with them.
+func openLocation(s *setting, region string, shared sharedStore, of map[string][]string) (*location, error) {
+	p := &location{setting: s, region: region, storeRegion: region}
+	if region != "" {
+		if err := residency.Check(region); err != nil {
+			return nil, err
 		}
 	}
-	if name, options := a.storeOptions(); options != nil && options.region() != "" {
-		if err := residency.Check(options.region()); err != nil {
-			return fmt.Errorf("store %s: %w", name, err)
+	if !shared.none() && shared.region() != "" {
+		p.storeRegion = shared.region()
+		if err := residency.Check(p.storeRegion); err != nil {
+			return nil, fmt.Errorf("store %s: %w", shared.name, err)
 		}
 	}
-	if a.residency, err = a.newResidency(a.Residency); err != nil {
-		return err
-	}
-	a.beforeProxies = a.residency
-	a.checks = append(a.checks, a.checkResidency)
-	return nil
+	var err error
+	p.residency, err = p.newResidency(of)
+	return p, err
 }
 
 // newResidency makes the rules of an option, which this process keeps by being in one of their regions itself: it holds what
 // calls carry in its memory, in its log and in its evidence.
-func (a *App) newResidency(of map[string][]string) (*residency.Rules, error) {
+func (p *location) newResidency(of map[string][]string) (*residency.Rules, error) {
 	rules, err := residency.New(of)
 	if err != nil {
 		return nil, err
 	}
 	for tenant, regions := range rules.All() {
 		switch {
-		case a.Region == "":
+		case p.region == "":
 			return nil, fmt.Errorf("residency %s: this process does not say where it is, and calls pass through it; write region <region> in the alipayai global option, as region %s", tenant, regions[0])
-		case !regions.Permit(a.Region):
-			return nil, fmt.Errorf("residency %s: calls pass through this process, which is in region %s; permit %s too, or run the gateway in %s", tenant, a.Region, a.Region, regions)
+		case !regions.Permit(p.region):
+			return nil, fmt.Errorf("residency %s: calls pass through this process, which is in region %s; permit %s too, or run the gateway in %s", tenant, p.region, p.region, regions)
 		}
-		a.warnings.tenant("residency", tenant)
+		p.warnings.tenant("residency", tenant)
 		for _, region := range regions {
-			a.warnings.regions[region] = tenant
+			p.warnings.regions[region] = tenant
 		}
 	}
 	return rules, nil
-}
-
-// storeRegion is where the store keeps what is given to it.
-func (a *App) storeRegion() string {
-	if _, options := a.storeOptions(); options != nil && options.region() != "" {
-		return options.region()
-	}
-	return a.Region
 }
 
 // provisionResidency pins the directive's calls: by its own option, and by the one of the process.
@@ -79,7 +70,7 @@ func (h *Proxy) provisionResidency(app *App) error {
 			return fmt.Errorf("embeddings of intents, which see its calls: %w", err)
 		}
 	}
-	h.gateway.StoreRegion = app.storeRegion()
+	h.gateway.StoreRegion = app.storeRegion
 	if regions := app.residency.Of(residency.AnyTenant); regions != nil {
 		if err := h.canServe(regions); err != nil {
 			return fmt.Errorf("residency *: %w", err)
@@ -244,8 +235,8 @@ func (h *Proxy) checkModerators() error {
 
 // regionsBefore gives where the text of a tenant's call may be before it is known which directive serves it: where each
 // of those may have it that might.
-func (a *App) regionsBefore(tenant string) residency.Regions {
-	return regionsAhead(a.beforeProxies, tenant)
+func (r *served) regionsBefore(tenant string) residency.Regions {
+	return regionsAhead(r.beforeProxies, tenant)
 }
 
 // regionsAhead gives the regions of a tenant to what may come before its authentication, as a matcher may: an anonymous
@@ -282,7 +273,7 @@ func unmarshalResidency(to *map[string][]string) func(d *caddyfile.Dispenser) er
 
 // knownRegions are those that something of the configuration is in.
 func (a *App) knownRegions() []string {
-	known := []string{a.Region, a.storeRegion()}
+	known := []string{a.region, a.storeRegion}
 	for _, p := range a.providers {
 		known = append(known, p.Regions()...)
 	}

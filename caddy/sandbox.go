@@ -168,7 +168,7 @@ func (h *SandboxHandler) Provision(ctx caddy.Context) error {
 	for _, variant := range h.Variants {
 		config.Variants = append(config.Variants, sandbox.Variant(variant))
 	}
-	s := newSecrets(app.InsecureLiterals)
+	s := app.secrets
 	// The apps' credentials as they resolve are part of what tells simulators apart.
 	identity := []string{string(options)}
 	for _, id := range slices.Sorted(maps.Keys(h.Apps)) {

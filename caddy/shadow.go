@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/shadow"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
 // Shadow sends copies of a part of the calls to another provider, when their clients have their
@@ -114,64 +115,90 @@ func endShadows(ctx context.Context, logger *zap.Logger) {
 	all.Wait()
 }
 
-// provisionShadow has copies of a part of the calls sent to another provider.
-func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
+// provisionShadow has copies of a part of the calls to those providers sent to another one; nil for none.
+func (h *Proxy) provisionShadow(app *App, site string, of []*upstream.Provider, o observer) (*alipayai.Shadow, error) {
 	if h.Shadow == nil {
-		return nil
+		return nil, nil
 	}
 	c := *h.Shadow
 	if err := c.check(); err != nil {
-		return fmt.Errorf("shadow: %w", err)
+		return nil, fmt.Errorf("shadow: %w", err)
 	}
 	p, err := app.provider(c.Provider)
 	if err != nil {
-		return fmt.Errorf("shadow: %w", err)
+		return nil, fmt.Errorf("shadow: %w", err)
 	}
 	if c.Pairs && app.Evidence == nil {
-		return errors.New("shadow: pairs has no meaning without evidence in the alipayai global option, which says where they go and who may read them")
+		return nil, errors.New("shadow: pairs has no meaning without evidence in the alipayai global option, which says where they go and who may read them")
 	}
-	// Another provider, or another model of one, is compared anew.
-	identity := []string{site, p.Name, string(p.Shape[:]), strconv.FormatFloat(c.Divergence, 'g', -1, 64)}
-	for _, own := range h.gateway.Providers {
-		identity = append(identity, string(own.Shape[:]))
-	}
-	name, hash := site+":"+p.Name, hashAll(identity)
-	if other := app.shadows[name]; other != nil && other.identity != hash {
-		return fmt.Errorf("shadow %s: another directive of the same providers has it with another divergence; write the same in both", p.Name)
-	}
-	acquireState := func() (*shadowState, func()) {
-		state, release := acquire[shadowState]("shadow", append(identity, app.store.identity, shadowFile())...)
-		state.once.Do(func() {
-			state.release = app.store.hold()
-			state.History = shadow.NewHistory(app.store.states(shadowFile()), fmt.Sprintf("%x", hash), c.Divergence)
-		})
-		return state, release
-	}
-	state, release := acquireState() // for the calls, which outlive the configuration
-	h.acquired.add(release)
-	if app.shadows[name] == nil {
-		_, release := acquireState() // for the job
-		app.acquired.add(release)
-		app.shadows[name] = &configuredShadow{state, hash, p.Name, c.Divergence}
-		logger := app.logger.With(zap.String("shadow", name))
-		app.jobs.add("shadow "+name, func(ctx context.Context) {
-			state.Run(ctx, func(err error) {
-				if err != nil {
-					logger.Error("what came of the shadow's copies cannot be kept, and is counted by this replica alone meanwhile", zap.Error(err))
-				} else {
-					logger.Info("what came of the shadow's copies is kept again")
-				}
-			})
-		})
+	state, err := app.openShadow(&h.acquired, c.Divergence, site, p, of)
+	if err != nil {
+		return nil, err
 	}
 	seen := shadowObserver{observer: o, provider: p.Name}
 	if c.Pairs {
 		seen.evidence = app.evidence
 	}
+	queue, err := h.shadowQueue(app, &c, p, state, seen)
+	if err != nil {
+		return nil, fmt.Errorf("shadow: %w", err)
+	}
+	copies := &alipayai.Shadow{Provider: p, Share: c.Share, OptedOut: make(map[string]bool), Copy: queue.Copy}
+	for _, tenant := range c.OptOut {
+		app.warnings.tenant("shadow opt_out", tenant)
+		copies.OptedOut[tenant] = true
+	}
+	return copies, nil
+}
+
+// openShadow gives what is known of the shadow p of the providers of a site, for calls of by, which outlive the configuration.
+// While that lasts it is kept, once for all handlers of the same providers.
+func (a *App) openShadow(by *acquired, divergence float64, site string, p *upstream.Provider, of []*upstream.Provider) (*shadowState, error) {
+	// Another provider, or another model of one, is compared anew.
+	identity := []string{site, p.Name, string(p.Shape[:]), strconv.FormatFloat(divergence, 'g', -1, 64)}
+	for _, own := range of {
+		identity = append(identity, string(own.Shape[:]))
+	}
+	name, hash := site+":"+p.Name, hashAll(identity)
+	other := a.shadows[name]
+	if other != nil && other.identity != hash {
+		return nil, fmt.Errorf("shadow %s: another directive of the same providers has it with another divergence; write the same in both", p.Name)
+	}
+	acquireState := func(by *acquired) *shadowState {
+		state := acquireFor[shadowState](by, "shadow", append(identity, a.store.identity, shadowFile())...)
+		state.once.Do(func() {
+			state.release = a.store.hold()
+			state.History = shadow.NewHistory(a.store.states(shadowFile()), fmt.Sprintf("%x", hash), divergence)
+		})
+		return state
+	}
+	state := acquireState(by)
+	if other == nil {
+		acquireState(&a.acquired) // for the job
+		a.shadows[name] = &configuredShadow{state, hash, p.Name, divergence}
+		logger := a.logger.With(zap.String("shadow", name))
+		a.jobs.add("shadow "+name, func(ctx context.Context) { state.Run(ctx, tellShadow(logger)) })
+	}
+	return state, nil
+}
+
+// tellShadow tells whether what came of a shadow's copies can be kept.
+func tellShadow(logger *zap.Logger) func(error) {
+	return func(err error) {
+		if err != nil {
+			logger.Error("what came of the shadow's copies cannot be kept, and is counted by this replica alone meanwhile", zap.Error(err))
+		} else {
+			logger.Info("what came of the shadow's copies is kept again")
+		}
+	}
+}
+
+// shadowQueue makes what holds copies of the handler's calls until p has been asked.
+func (h *Proxy) shadowQueue(app *App, c *Shadow, p *upstream.Provider, state *shadowState, seen shadowObserver) (*shadow.Queue, error) {
 	asks := shadow.NewGateway(p)
 	asks.Observer, asks.MaxAnswer, asks.Deadline, asks.Spending = seen, h.MaxAnswer, time.Duration(h.Deadline), app.spending(&h.acquired)
 	if err := asks.Prepare(); err != nil {
-		return fmt.Errorf("shadow: %w", err)
+		return nil, err
 	}
 	queue := &shadow.Queue{
 		Gateway: asks, MaxCalls: c.MaxCalls, MaxBytes: c.MaxBytes, History: state.History, Observer: seen,
@@ -182,12 +209,7 @@ func (h *Proxy) provisionShadow(app *App, site string, o observer) error {
 	}
 	shadowQueues.Store(queue, p.Name)
 	h.acquired.add(func() { shadowQueues.Delete(queue) })
-	h.gateway.Shadow = &alipayai.Shadow{Provider: p, Share: c.Share, OptedOut: make(map[string]bool), Copy: queue.Copy}
-	for _, tenant := range c.OptOut {
-		app.warnings.tenant("shadow opt_out", tenant)
-		h.gateway.Shadow.OptedOut[tenant] = true
-	}
-	return nil
+	return queue, nil
 }
 
 // shadowObserver turns what becomes of copies into metrics, log entries and sealed pairs. As the

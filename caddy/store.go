@@ -134,35 +134,42 @@ type storeOptions interface {
 	prepare(s secrets) (identity []string, open func() (store, error), err error)
 }
 
-// storeOptions gives the options of the store outside of the process; nil where
-// there is none.
-func (a *App) storeOptions() (name string, options storeOptions) {
-	if a.Redis != nil {
-		return "redis", a.Redis
-	}
-	return "", nil
+// sharedStore is the store outside of the process that the configuration names. It has no options where there is none.
+type sharedStore struct {
+	name string
+	storeOptions
 }
 
-// openStore gives the configuration's store. It does no network input or output.
-func (a *App) openStore() (*openedStore, error) {
+// sharedStore gives the one that the configuration names.
+func (a *App) sharedStore() sharedStore {
+	if a.Redis != nil {
+		return sharedStore{"redis", a.Redis}
+	}
+	return sharedStore{}
+}
+
+// none reports whether there is none: replicas share nothing.
+func (s sharedStore) none() bool { return s.storeOptions == nil }
+
+// openStore gives a configuration's store. It does no network input or output.
+func openStore(by *acquired, s secrets, sealing *seal.Seal, shared sharedStore) (*openedStore, error) {
 	// Every configuration holds the memory: what it knows outlives those that use
 	// another store.
-	memory, err := a.acquireStore("memory", newMemoryStore)
-	name, options := a.storeOptions()
-	if err != nil || options == nil {
+	memory, err := acquireStore(by, "memory", newMemoryStore)
+	if err != nil || shared.none() {
 		return memory, err
 	}
-	if a.sealing == nil {
-		return nil, fmt.Errorf("store %s needs encryption_key, for the tokens and answers that are kept there; `openssl rand -hex 32` makes one", name)
+	if sealing == nil {
+		return nil, fmt.Errorf("store %s needs encryption_key, for the tokens and answers that are kept there; `openssl rand -hex 32` makes one", shared.name)
 	}
-	identity, open, err := options.prepare(newSecrets(a.InsecureLiterals))
+	identity, open, err := shared.prepare(s)
 	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", name, err)
+		return nil, fmt.Errorf("store %s: %w", shared.name, err)
 	}
-	hash := hashAll(append([]string{name}, identity...))
-	opened, err := a.acquireStore(string(hash[:]), open)
+	hash := hashAll(append([]string{shared.name}, identity...))
+	opened, err := acquireStore(by, string(hash[:]), open)
 	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", name, err)
+		return nil, fmt.Errorf("store %s: %w", shared.name, err)
 	}
 	return opened, nil
 }
@@ -218,10 +225,9 @@ func (s *openedStore) await(ctx context.Context) {
 	}
 }
 
-// acquireStore gives the store of that identity, opened where it is new, for as
-// long as the configuration lasts.
-func (a *App) acquireStore(identity string, open func() (store, error)) (*openedStore, error) {
-	shared := acquireFor[openedStore](&a.acquired, "store", identity)
+// acquireStore gives the store of that identity, opened where it is new.
+func acquireStore(by *acquired, identity string, open func() (store, error)) (*openedStore, error) {
+	shared := acquireFor[openedStore](by, "store", identity)
 	shared.once.Do(func() {
 		shared.identity = identity
 		shared.store, shared.err = open()

@@ -104,27 +104,26 @@ func TestStoreRedisThatIsNotThere(t *testing.T) {
 // TestMemoryOutlivesAnotherStore reloads from the memory to Redis and back: what
 // the memory knows of claims and answers is still there.
 func TestMemoryOutlivesAnotherStore(t *testing.T) {
-	var before *App
-	reload := func(next *App) *openedStore {
+	before := new(acquired)
+	reload := func(a *App) *openedStore {
 		t.Helper()
-		opened, err := next.openStore()
+		next := new(acquired)
+		opened, err := openStore(next, newSecrets(false), new(seal.Seal), a.sharedStore())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if before != nil {
-			_ = before.Cleanup()
-		}
+		before.release()
 		before = next
 		return opened
 	}
 	memory := reload(new(App))
-	if reload(&App{sealing: new(seal.Seal), Redis: &Redis{Addresses: []string{"127.0.0.1:1"}}}) == memory {
+	if reload(&App{Redis: &Redis{Addresses: []string{"127.0.0.1:1"}}}) == memory {
 		t.Error("Redis is the memory")
 	}
 	if reload(new(App)) != memory {
 		t.Error("the memory is a new one")
 	}
-	_ = before.Cleanup()
+	before.release()
 	if left := references(); len(left) != 0 {
 		t.Errorf("left in the pool: %v", left)
 	}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/alert"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/suite"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -70,33 +71,34 @@ type lastSuiteRecord struct {
 }
 
 // openSuites prepares the suites.
-func (a *App) openSuites(ctx caddy.Context) error {
-	a.suites = make(map[string]*configuredSuite, len(a.Suites))
-	for _, name := range slices.Sorted(maps.Keys(a.Suites)) {
-		if err := checkName("suite", name); err != nil {
-			return err
+func (a *accounts) openSuites(ctx caddy.Context, all map[string]*Suite) (map[string]*configuredSuite, error) {
+	opened := make(map[string]*configuredSuite, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		err := checkName("suite", name)
+		if err != nil {
+			return nil, err
 		}
-		if err := a.openSuite(ctx, name, a.Suites[name]); err != nil {
-			return fmt.Errorf("suite %s: %w", name, err)
+		if opened[name], err = a.openSuite(ctx, name, all[name]); err != nil {
+			return nil, fmt.Errorf("suite %s: %w", name, err)
 		}
 	}
-	return nil
+	return opened, nil
 }
 
-func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
+func (a *accounts) openSuite(ctx caddy.Context, name string, c *Suite) (*configuredSuite, error) {
 	if err := c.check(); err != nil {
-		return err
+		return nil, err
 	}
-	prompts, err := c.read(newSecrets(a.InsecureLiterals))
+	prompts, err := c.read(a.secrets)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	asks, err := a.askSuite(c.Provider, c.Model, prompts, func(prompt *suite.Prompt) alipayai.Observer {
 		logger := a.logger.With(zap.String("suite", name), zap.String("prompt_id", prompt.ID))
 		return suiteObserver{observer{metrics: a.metrics, monitor: a.monitor, logger: logger}, prompt}
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := a.providers[c.Provider]
 	every := cmp.Or(time.Duration(c.Every), defaultSuiteEvery)
@@ -105,12 +107,11 @@ func (a *App) openSuite(ctx caddy.Context, name string, c *Suite) error {
 	s := suite.NewSchedule(suite.Config{
 		Name: name, Provider: p.Name, Suite: prompts, Every: every, Concurrency: c.Concurrency, Ask: asks,
 		Store:    a.store.record(ctx.Storage(), "suites", string(identity[:])),
-		Observer: &suiteWatch{app: a, logger: a.logger.With(zap.String("suite", name))},
+		Observer: &suiteWatch{monitor: a.monitor, logger: a.logger.With(zap.String("suite", name))},
 		Known:    known.Load(), Keep: func(r suite.Record) { known.Store(&r) }, Now: time.Now,
 	})
-	a.suites[name] = &configuredSuite{s, p.Name}
 	a.jobs.add("suite "+name, s.Run)
-	return nil
+	return &configuredSuite{s, p.Name}, nil
 }
 
 // check refuses options that cannot be.
@@ -172,7 +173,7 @@ var errNoSuiteModel = errors.New("name one with model")
 // of the operator's. The model of a prompt is its own, that of the suite, the provider's, or the first of those that the
 // provider serves. It has no breaker, which would have a suite say what the breaker does. observe gives what observes the
 // calls of a prompt; nil for nothing.
-func (a *App) askSuite(provider, model string, of *suite.Suite, observe func(*suite.Prompt) alipayai.Observer) (suite.Asked, error) {
+func (a *accounts) askSuite(provider, model string, of *suite.Suite, observe func(*suite.Prompt) alipayai.Observer) (suite.Asked, error) {
 	p, err := a.provider(provider)
 	if err != nil {
 		return nil, err
@@ -294,8 +295,8 @@ func failedPrompt(ctx context.Context, err error) *suite.Answer {
 
 // suiteWatch tells operators how a suite fares.
 type suiteWatch struct {
-	app    *App
-	logger *zap.Logger
+	monitor *alert.Monitor
+	logger  *zap.Logger
 }
 
 // Ended implements suite.Observer.
@@ -304,11 +305,11 @@ func (w *suiteWatch) Ended(r *suite.Report) {
 		zap.String("provider", r.Provider), zap.String("version", r.Version), zap.Int("passed", r.Count(suite.Pass)),
 		zap.Int("failed", r.Count(suite.Fail)), zap.Int("unknown", r.Count(suite.Unknown)), zap.Int("changed", len(r.Changes)),
 		zap.Duration("took", r.Ended.Sub(r.Began)))
-	w.app.monitor.Suite(r.Suite, r.Provider, suite.Names(r.Changes, suite.Fail), suite.Names(r.Changes, suite.Pass))
+	w.monitor.Suite(r.Suite, r.Provider, suite.Names(r.Changes, suite.Fail), suite.Names(r.Changes, suite.Pass))
 }
 
 // Elsewhere implements suite.Observer: the replica that has run the suite tells what has changed.
-func (w *suiteWatch) Elsewhere(r *suite.Report) { w.app.monitor.Suite(r.Suite, r.Provider, nil, nil) }
+func (w *suiteWatch) Elsewhere(r *suite.Report) { w.monitor.Suite(r.Suite, r.Provider, nil, nil) }
 
 // StoreFailed implements suite.Observer.
 func (w *suiteWatch) StoreFailed(err error) {

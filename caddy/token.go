@@ -101,7 +101,7 @@ func (t *Token) present(p *upstream.Provider) (err error) {
 }
 
 // buildTokens gives the provider its access tokens, where it takes them.
-func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, s secrets, uses credentialUses) error {
+func (u *upstreams) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, uses credentialUses) error {
 	if !p.Profile.TakesToken {
 		return nil
 	}
@@ -112,94 +112,75 @@ func (a *App) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Provider, 
 	if c.Token != nil {
 		asked = *c.Token
 	}
-	grant, identity, err := a.newGrant("token", "/oauth2/token", &asked, p, s, uses)
+	grant, identity, err := u.newGrant("token", "/oauth2/token", &asked, p, uses)
 	if err != nil {
 		return err
 	}
 	address, clientID, secret, scope := grant.URL, grant.ClientID, grant.Secret, identity
 	source := &token.Source{Fetcher: grant, Now: time.Now}
 	if asked.RefreshToken != "" {
-		if source.RefreshToken, err = s.resolve("refresh_token", asked.RefreshToken); err != nil {
+		if source.RefreshToken, err = u.secrets.resolve("refresh_token", asked.RefreshToken); err != nil {
 			return err
 		}
 	}
 	if source.RefreshToken != "" {
-		if source.Store, err = a.refreshTokenStore(ctx, a.sealing, address, clientID, source.RefreshToken); err != nil {
+		if source.Store, err = newRefreshTokenStore(ctx.Storage(), u.sealing, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}
-		source.Redemptions = a.redemptions()
+		source.Redemptions = u.redemptions()
 	}
-	cell := acquireFor[token.Cell](&a.acquired, "token", address, clientID, secret, scope, source.RefreshToken)
+	cell := acquireFor[token.Cell](&u.acquired, "token", address, clientID, secret, scope, source.RefreshToken)
 	source.Cell = cell
-	a.acquired.add(live.Watch(cell))
+	u.acquired.add(live.Watch(cell))
 
-	logger := a.logger.With(zap.String("provider", p.Name))
+	logger := u.logger.With(zap.String("provider", p.Name))
 	// One failure is logged but raises no alert: the next try comes at once, and at the
 	// start the upstream may be this very process, which does not listen yet.
 	var failures atomic.Int64
 	source.OnFetch = func(err error) {
-		a.metrics.tokenFetched(p.Name, err)
+		u.metrics.tokenFetched(p.Name, err)
 		switch {
 		case err == nil:
 			failures.Store(0)
-			a.monitor.TokenRefresh(p.Name, nil)
+			u.monitor.TokenRefresh(p.Name, nil)
 		case failures.Add(1) == 1:
 			logger.Warn("access token could not be fetched; trying again", zap.Error(err))
 		default:
 			logger.Error("access token could not be fetched", zap.Error(err))
-			a.monitor.TokenRefresh(p.Name, err)
+			u.monitor.TokenRefresh(p.Name, err)
 		}
 	}
-	a.shareTokens(source, logger, address, clientID, scope, source.RefreshToken)
+	u.shareTokens(source, logger, address, clientID, scope, source.RefreshToken)
 	p.Tokens = source
-	a.jobs.add("token of provider "+p.Name, func(ctx context.Context) { source.Run(ctx) })
+	u.jobs.add("token of provider "+p.Name, func(ctx context.Context) { source.Run(ctx) })
 	return nil
 }
 
 // redemptions are the process's, whichever configuration has begun them.
-func (a *App) redemptions() *token.Redemptions {
-	a.redeeming = acquireFor[token.Redemptions](&a.acquired, "redemptions")
-	return a.redeeming
+func (u *upstreams) redemptions() *token.Redemptions {
+	u.redeeming = acquireFor[token.Redemptions](&u.acquired, "redemptions")
+	return u.redeeming
 }
 
 // endRedemptions waits, when the process ends, for refresh tokens that are being redeemed: one whose answer is not kept is lost.
-func (a *App) endRedemptions() {
-	if a.redeeming == nil {
+func (u *upstreams) endRedemptions() {
+	if u.redeeming == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), token.ExitTime)
 	defer cancel()
-	if err := a.redeeming.Close(ctx); err != nil {
-		a.logger.Error("a refresh token may be lost", zap.Error(err))
+	if err := u.redeeming.Close(ctx); err != nil {
+		u.logger.Error("a refresh token may be lost", zap.Error(err))
 	}
 }
 
 // newGrant makes how tokens are had from an endpoint that option declares: for profile sandbox the simulator's at
 // that path. scope is what asks for another token at the same endpoint.
-func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provider, s secrets, uses credentialUses) (grant *token.Grant, scope string, err error) {
-	secret := sandbox.DemoOAuthSecret
-	if p.Profile.Simulated && asked.URL == "" && asked.Secret == "" {
-		asked.URL = p.BaseURL.JoinPath(simulated).String()
-	} else if secret = ""; asked.Secret != "" || !asked.Sign {
-		if secret, err = s.resolve(option+" secret", asked.Secret); err != nil {
-			return nil, "", err
-		}
-	}
-	address, err := s.public(option+" url", asked.URL)
+func (u *upstreams) newGrant(option, simulated string, asked *Token, p *upstream.Provider, uses credentialUses) (grant *token.Grant, scope string, err error) {
+	at, secret, err := u.tokenEndpoint(option, simulated, asked, p)
 	if err != nil {
 		return nil, "", err
 	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, "", errors.New(option + " url is not absolute; write it like https://auth.example.com/oauth2/token")
-	}
-	if err := upstream.CheckServer(u); err != nil {
-		return nil, "", fmt.Errorf("%s url %w", option, err)
-	}
-	if p.Profile.Simulated && !upstream.IsLoopback(u.Hostname()) {
-		return nil, "", fmt.Errorf("%s url: profile %s is for loopback hosts only, not %s", option, p.Profile.Name, u.Hostname())
-	}
-	a.warnings.unencrypted(p, option+" url", "secrets and tokens", u)
 	if secret != "" {
 		if err := uses.add(p, option+" secret", []byte(secret)); err != nil {
 			return nil, "", err
@@ -207,7 +188,7 @@ func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provi
 	}
 	clientID := p.ClientID
 	if asked.ClientID != "" {
-		if clientID, err = s.public(option+" client_id", asked.ClientID); err != nil {
+		if clientID, err = u.secrets.public(option+" client_id", asked.ClientID); err != nil {
 			return nil, "", err
 		}
 	}
@@ -216,7 +197,7 @@ func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provi
 		return nil, "", err
 	}
 	grant = &token.Grant{
-		URL: address, ClientID: clientID, Secret: secret, Auth: auth, Scope: asked.Scope,
+		URL: at.text, ClientID: clientID, Secret: secret, Auth: auth, Scope: asked.Scope,
 		Transport: p.Transport, Credentials: live, Now: time.Now,
 	}
 	if asked.Sign {
@@ -225,7 +206,7 @@ func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provi
 		}
 		grant.Sign = p.SignToken
 	}
-	further, err := asked.request(grant, p, s)
+	further, err := asked.request(grant, p, u.secrets)
 	if err != nil {
 		return nil, "", err
 	}
@@ -235,7 +216,7 @@ func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provi
 	if secret != "" {
 		live.Add(credentials.Basic(url.QueryEscape(clientID), url.QueryEscape(secret)))
 	}
-	if u.Host == p.BaseURL.Host {
+	if at.Host == p.BaseURL.Host {
 		grant.Clock = p.Clock // another host has another clock
 	}
 	// Everything that would make another token belongs to its identity.
@@ -246,12 +227,45 @@ func (a *App) newGrant(option, simulated string, asked *Token, p *upstream.Provi
 	return grant, scope, nil
 }
 
+// endpoint is an address, and the text that it was parsed of.
+type endpoint struct {
+	*url.URL
+	text string
+}
+
+// tokenEndpoint gives the address of a token endpoint, and the secret that it is asked with; none where it takes a signature.
+func (u *upstreams) tokenEndpoint(option, simulated string, asked *Token, p *upstream.Provider) (at endpoint, secret string, err error) {
+	secret = sandbox.DemoOAuthSecret
+	if p.Profile.Simulated && asked.URL == "" && asked.Secret == "" {
+		asked.URL = p.BaseURL.JoinPath(simulated).String()
+	} else if secret = ""; asked.Secret != "" || !asked.Sign {
+		if secret, err = u.secrets.resolve(option+" secret", asked.Secret); err != nil {
+			return at, "", err
+		}
+	}
+	if at.text, err = u.secrets.public(option+" url", asked.URL); err != nil {
+		return at, "", err
+	}
+	at.URL, err = url.Parse(at.text)
+	if err != nil || at.Host == "" || at.User != nil || at.Scheme != "http" && at.Scheme != "https" {
+		return at, "", errors.New(option + " url is not absolute; write it like https://auth.example.com/oauth2/token")
+	}
+	if err := upstream.CheckServer(at.URL); err != nil {
+		return at, "", fmt.Errorf("%s url %w", option, err)
+	}
+	if p.Profile.Simulated && !upstream.IsLoopback(at.Hostname()) {
+		return at, "", fmt.Errorf("%s url: profile %s is for loopback hosts only, not %s", option, p.Profile.Name, at.Hostname())
+	}
+	u.warnings.unencrypted(p, option+" url", "secrets and tokens", at.URL)
+	return at, secret, nil
+}
+
 // shareTokens lets replicas with the same store have the token of source in
 // common. identity is what makes another token; the secret is left out, so that it
 // cannot be guessed by the name that it gives in the store.
-func (a *App) shareTokens(source *token.Source, logger *zap.Logger, identity ...string) {
+func (u *upstreams) shareTokens(source *token.Source, logger *zap.Logger, identity ...string) {
 	key := hashAll(identity)
-	source.Share = a.store.tokens(a.sealing, string(key[:]))
+	source.Share = u.store.tokens(u.sealing, string(key[:]))
 	source.OnShare = func(err error) {
 		switch {
 		case err == nil:

@@ -156,7 +156,7 @@ func (q usageQuery) rows(ctx context.Context, source ledger.Source) ([]ledger.Ro
 }
 
 // usageSource is where reports are made from.
-func (a *App) usageSource() ledger.Source { return a.ledger }
+func (a *accounts) usageSource() ledger.Source { return a.ledger }
 
 // budgetsPath is where it is asked what is left of budgets.
 const budgetsPath = "/alipayai/budgets"

@@ -68,54 +68,54 @@ func (p *Provider) unmarshalUserToken(d *caddyfile.Dispenser) error {
 }
 
 // buildUsers gives the provider the tokens of tenants' users, where it takes them.
-func (a *App) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, s secrets, uses credentialUses) error {
+func (u *upstreams) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserToken, uses credentialUses) error {
 	if c == nil {
 		return nil
 	}
-	if a.sealing == nil {
+	if u.sealing == nil {
 		return errors.New("user_token needs the global option encryption_key: users' tokens are kept encrypted with that; `openssl rand -hex 32` makes one")
 	}
 	asked, form := c.Token, token.Form(c.Form)
 	if err := c.checkGrant(&asked, form); err != nil {
 		return err
 	}
-	if err := a.presentUsers(p, c, &asked); err != nil {
+	if err := u.presentUsers(p, c, &asked); err != nil {
 		return err
 	}
-	authorize, err := c.authorizeAt(p, s)
+	authorize, err := c.authorizeAt(p, u.secrets)
 	if err != nil {
 		return err
 	}
-	grant, _, err := a.newGrant("user_token", "/oauth2/token", &asked, p, s, uses)
+	grant, _, err := u.newGrant("user_token", "/oauth2/token", &asked, p, uses)
 	if err != nil {
 		return err
 	}
 	form.Adapt(grant)
-	memory := acquireFor[consent.Memory](&a.acquired, "consents", p.Name, grant.URL, grant.ClientID, a.store.identity)
-	logger := a.logger.With(zap.String("provider", p.Name))
+	memory := acquireFor[consent.Memory](&u.acquired, "consents", p.Name, grant.URL, grant.ClientID, u.store.identity)
+	logger := u.logger.With(zap.String("provider", p.Name))
 	users := &consent.Consents{
 		Provider: strings.Join([]string{p.Name, grant.URL, grant.ClientID}, " "),
-		Store:    a.store.consents(ctx.Storage()), Seal: a.sealing, Memory: memory, Grant: grant, Redemptions: a.redemptions(), Now: time.Now,
+		Store:    u.store.consents(ctx.Storage()), Seal: u.sealing, Memory: memory, Grant: grant, Redemptions: u.redemptions(), Now: time.Now,
 		Page: consent.Page{
 			Authorize: authorize, ClientID: grant.ClientID, Scope: asked.Scope,
 			Form: form, PKCE: !c.NoPKCE && (form == "" || form == token.FormOAuth),
 		},
 		OnFetch: func(err error) {
-			a.metrics.tokenFetched(p.Name, err)
+			u.metrics.tokenFetched(p.Name, err)
 			if err != nil {
 				logger.Warn("a user's access token could not be fetched", zap.Error(err))
 			}
 		},
 	}
 	if stored, ok := users.Store.(*storedConsents); ok {
-		a.jobs.add("stored consents of provider "+p.Name, stored.run)
+		u.jobs.add("stored consents of provider "+p.Name, stored.run)
 	}
-	a.jobs.add("consents of provider "+p.Name, func(ctx context.Context) { users.Run(ctx) })
-	if a.users == nil {
-		a.users = make(map[string]*consent.Consents)
+	u.jobs.add("consents of provider "+p.Name, func(ctx context.Context) { users.Run(ctx) })
+	if u.users == nil {
+		u.users = make(map[string]*consent.Consents)
 	}
-	a.users[p.Name], p.Users = users, users
-	a.checks = append(a.checks, func() error {
+	u.users[p.Name], p.Users = users, users
+	u.checks = append(u.checks, func() error {
 		if users.Page.Address == "" {
 			logger.Warn("user_token: users have nowhere to give their consent; add alipayai_oauth " + p.Name + " to a site")
 		}
@@ -145,7 +145,7 @@ func (c *UserToken) checkGrant(asked *Token, form token.Form) error {
 }
 
 // presentUsers sets where requests to p have a user's token, and where calls name the user.
-func (a *App) presentUsers(p *upstream.Provider, c *UserToken, asked *Token) (err error) {
+func (u *upstreams) presentUsers(p *upstream.Provider, c *UserToken, asked *Token) (err error) {
 	if asked.Header == "" && !p.Profile.TakesToken {
 		return fmt.Errorf("user_token needs header <name>: requests of profile %s carry no token in whose place a user's could be", p.Profile.Name)
 	}
@@ -163,8 +163,8 @@ func (a *App) presentUsers(p *upstream.Provider, c *UserToken, asked *Token) (er
 	if p.UserField, err = ownHeader("user_token name_header", c.NameHeader); err != nil {
 		return err
 	}
-	if !slices.Contains(a.userFields, p.UserField) {
-		a.userFields = append(a.userFields, p.UserField)
+	if !slices.Contains(u.userFields, p.UserField) {
+		u.userFields = append(u.userFields, p.UserField)
 	}
 	return nil
 }
@@ -195,10 +195,10 @@ func (c *UserToken) authorizeAt(p *upstream.Provider, s secrets) (string, error)
 // nameUser gives which of its tenant's users a request is for, to what all sites share: by each of the fields that name one to a
 // provider, and where one is not there as the body does. Who is not the same by all of them is another than either. A field that
 // is there twice names none that there is.
-func (a *App) nameUser(header http.Header, named string) string {
+func (u *upstreams) nameUser(header http.Header, named string) string {
 	var parts []byte
 	user, same := named, true
-	for i, field := range a.userFields {
+	for i, field := range u.userFields {
 		by := named
 		if values := header[field]; len(values) > 0 {
 			by = strings.Join(values, "\n")

@@ -9,9 +9,9 @@ import (
 // them has nothing in common with another.
 func TestUsersByTheFieldsOfAllProviders(t *testing.T) {
 	type request struct{ account, user, body string }
-	one, two := &App{userFields: []string{"X-User"}}, &App{userFields: []string{"X-Account", "X-User"}}
+	one, two := &upstreams{userFields: []string{"X-User"}}, &upstreams{userFields: []string{"X-Account", "X-User"}}
 	for name, c := range map[string]struct {
-		app  *App
+		of   *upstreams
 		a, b request
 		same bool
 	}{
@@ -37,7 +37,7 @@ func TestUsersByTheFieldsOfAllProviders(t *testing.T) {
 				if r.user != "" {
 					h.Set("X-User", r.user)
 				}
-				return c.app.nameUser(h, r.body)
+				return c.of.nameUser(h, r.body)
 			}
 			if a, b := owner(c.a), owner(c.b); (a == b) != c.same {
 				t.Errorf("%q and %q", a, b)
