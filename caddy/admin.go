@@ -2,9 +2,7 @@ package alipaycaddy
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -12,8 +10,11 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-	"github.com/spf13/cobra"
+
+	"github.com/caddy-alipayai/gateway/alipayai/calendar"
+	"github.com/caddy-alipayai/gateway/alipayai/shadow"
+	"github.com/caddy-alipayai/gateway/alipayai/suite"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 )
 
 func init() {
@@ -47,12 +48,12 @@ func running() *App {
 // Routes implements caddy.AdminRouter.
 func (a *adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: usagePath, Handler: taking(a.usage, "GET", "by", "from", "to", "tenant", "provider", "model", "limit", "format")},
-		{Pattern: budgetsPath, Handler: taking(a.budgets, "GET")},
-		{Pattern: calendarPath, Handler: taking(a.calendar, "GET")},
-		{Pattern: canaryPath, Handler: taking(a.canary, "GET or POST", "action", "name")},
-		{Pattern: shadowPath, Handler: taking(a.shadow, "GET")},
-		{Pattern: suitesPath, Handler: taking(a.suites, "GET")},
+		{Pattern: command.UsagePath, Handler: taking(a.usage, "GET", "by", "from", "to", "tenant", "provider", "model", "limit", "format")},
+		{Pattern: command.BudgetsPath, Handler: taking(a.budgets, "GET")},
+		{Pattern: command.CalendarPath, Handler: taking(a.calendar, "GET")},
+		{Pattern: command.CanaryPath, Handler: taking(a.canary, "GET or POST", "action", "name")},
+		{Pattern: command.ShadowPath, Handler: taking(a.shadow, "GET")},
+		{Pattern: command.SuitesPath, Handler: taking(a.suites, "GET")},
 	}
 }
 
@@ -88,6 +89,39 @@ func checkQuery(raw string, names []string) error {
 	return nil
 }
 
+// calendar answers GET /alipayai/calendar with how the keys of each provider are that has a calendar, by name.
+func (*adminAPI) calendar(w http.ResponseWriter, _ *http.Request) error {
+	reports := make(map[string]calendar.Status)
+	if app := running(); app != nil {
+		for name, keeper := range app.keepers {
+			reports[name] = keeper.Status()
+		}
+	}
+	return writeReports(w, "calendar of keys", reports)
+}
+
+// shadow answers GET /alipayai/shadow with what came of all shadows' copies, by name.
+func (*adminAPI) shadow(w http.ResponseWriter, _ *http.Request) error {
+	reports := make(map[string]shadow.Report)
+	if app := running(); app != nil {
+		for name, s := range app.shadows {
+			reports[name] = s.Report()
+		}
+	}
+	return writeReports(w, "shadow", reports)
+}
+
+// suites answers GET /alipayai/suites with the last run of each suite, by name.
+func (*adminAPI) suites(w http.ResponseWriter, _ *http.Request) error {
+	states := make(map[string]suite.State)
+	if app := running(); app != nil {
+		for name, s := range app.suites {
+			states[name] = s.State()
+		}
+	}
+	return writeReports(w, "suite", states)
+}
+
 // writeReports answers with reports by name. Where there are none, no such thing is configured.
 func writeReports[T any](w http.ResponseWriter, what string, reports map[string]T) error {
 	if len(reports) == 0 {
@@ -100,69 +134,6 @@ func writeReports[T any](w http.ResponseWriter, what string, reports map[string]
 func writeJSON(w http.ResponseWriter, answer any) error {
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(answer)
-}
-
-// adminFlags say which gateway a command asks, and how it prints the answer.
-func adminFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.String("address", "", "the admin API's address (default: the configuration's, or "+caddy.DefaultAdminListen+")")
-	f.StringP("config", "c", "", "the configuration that says where the admin API is")
-	f.StringP("adapter", "a", "", "the configuration's adapter")
-	f.String("format", "table", "table or json")
-}
-
-// errAdminOff means that the configuration's gateway cannot be asked.
-var errAdminOff = errors.New("the configuration switches the admin API off (admin off), so its gateway cannot be asked; switch it on, or name another gateway's by --address")
-
-// adminAddress gives where the admin API is: at address, or where the configuration says, whose file is read unless it is
-// given as JSON as well. Without either it is Caddy's default. What listens there is not asked for a gateway that has none.
-func adminAddress(address string, config []byte, file, adapter string) (string, error) {
-	if address != "" {
-		return address, nil
-	}
-	if config == nil && file != "" {
-		var err error
-		if config, _, _, err = caddycmd.LoadConfig(file, adapter); err != nil {
-			return "", err
-		}
-	}
-	if config != nil {
-		var parsed struct{ Admin caddy.AdminConfig }
-		if err := json.Unmarshal(config, &parsed); err != nil {
-			return "", unreadable(file, err)
-		}
-		if parsed.Admin.Disabled {
-			return "", errAdminOff
-		}
-	}
-	return caddycmd.DetermineAdminAPIAddress("", config, file, adapter)
-}
-
-// printAdmin asks the admin API of the gateway that runs, by the command's adminFlags, and prints what it answers: as it
-// came, or with table.
-func printAdmin[T any](cmd *cobra.Command, method, path string, table func(to io.Writer, reports map[string]T) error) error {
-	flag := func(name string) string { return cmd.Flags().Lookup(name).Value.String() }
-	if format := flag("format"); format != "table" && format != "json" {
-		return fmt.Errorf("format %q is unknown; use table or json", format)
-	}
-	address, err := adminAddress(flag("address"), nil, flag("config"), flag("adapter"))
-	if err != nil {
-		return err
-	}
-	resp, err := caddycmd.AdminAPIRequest(address, method, path, nil, nil)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if flag("format") == "json" {
-		_, err = io.Copy(cmd.OutOrStdout(), resp.Body)
-		return err
-	}
-	var reports map[string]T
-	if err := json.NewDecoder(resp.Body).Decode(&reports); err != nil {
-		return fmt.Errorf("reading the gateway's answer: %w", err)
-	}
-	return table(cmd.OutOrStdout(), reports)
 }
 
 // Interface guards

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/caddy-alipayai/gateway/caddy/command"
 )
 
 // A query of the admin API with a name that does not exist is refused at each route, and so is a limit out of all bounds:
@@ -27,7 +29,7 @@ func TestAdminRefusesQueries(t *testing.T) {
 	for query, says := range map[string]string{
 		"tenant=a&tenant=b": "tenant is given twice", "tenat=a": "use by, from, to, tenant, provider, model, limit, format",
 	} {
-		err := routes[0].Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, usagePath+"?"+query, nil))
+		err := routes[0].Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, command.UsagePath+"?"+query, nil))
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", query, err, says)
 		}
@@ -35,7 +37,7 @@ func TestAdminRefusesQueries(t *testing.T) {
 	for limit, ok := range map[string]bool{
 		"1": true, "1000000": true, "1000001": false, "9223372036854775807": false, "9223372036854775808": false, "0": false, "-1": false, "x": false,
 	} {
-		if _, err := parseUsage(map[string][]string{"limit": {limit}}); (err == nil) != ok {
+		if _, err := command.ParseUsage(map[string][]string{"limit": {limit}}); (err == nil) != ok {
 			t.Errorf("limit %s: %v", limit, err)
 		}
 	}

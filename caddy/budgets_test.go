@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -58,7 +59,7 @@ func TestBudgetThatIsRefusedIsSeen(t *testing.T) {
 	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
 	g.vars["budget"] = "0.001"
 	g.load(pricedProvider, budgetSite)
-	if got := g.read(g.send("admin", "GET", budgetsPath, "", "Origin: http://"+g.vars["admin"])); got.status != http.StatusOK || strings.TrimSpace(got.body) != "[]" {
+	if got := g.read(g.send("admin", "GET", command.BudgetsPath, "", "Origin: http://"+g.vars["admin"])); got.status != http.StatusOK || strings.TrimSpace(got.body) != "[]" {
 		t.Errorf("before a call %d %s", got.status, got.body)
 	}
 	a := g.do("POST", chatPath, chatBody("hello", false))
@@ -69,11 +70,11 @@ func TestBudgetThatIsRefusedIsSeen(t *testing.T) {
 		t.Error("the log does not say whose budget is used up")
 	}
 	var rows []struct{ Tenant, Limit, Left, Used string }
-	got := g.read(g.send("admin", "GET", budgetsPath, "", "Origin: http://"+g.vars["admin"]))
+	got := g.read(g.send("admin", "GET", command.BudgetsPath, "", "Origin: http://"+g.vars["admin"]))
 	if err := json.Unmarshal([]byte(got.body), &rows); err != nil || len(rows) != 1 || rows[0].Tenant != "anonymous" || rows[0].Limit != "0.001" || rows[0].Left != "0.001" || rows[0].Used != "0" {
 		t.Errorf("%v: %s", err, got.body)
 	}
-	if post := g.read(g.send("admin", "POST", budgetsPath, "", "Origin: http://"+g.vars["admin"])); post.status != http.StatusMethodNotAllowed {
+	if post := g.read(g.send("admin", "POST", command.BudgetsPath, "", "Origin: http://"+g.vars["admin"])); post.status != http.StatusMethodNotAllowed {
 		t.Errorf("POST gets %d", post.status)
 	}
 }

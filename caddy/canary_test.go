@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
@@ -77,7 +78,7 @@ func (g *canaryRig) turn(at, messages string) answer {
 // status is where the canary is, as a gateway's admin API has it.
 func (g *canaryRig) status(admin string) canary.Status {
 	g.t.Helper()
-	a := g.read(g.send(admin, "GET", canaryPath, ""))
+	a := g.read(g.send(admin, "GET", command.CanaryPath, ""))
 	var reports map[string]canary.Status
 	if err := json.Unmarshal([]byte(a.body), &reports); err != nil || len(reports) != 1 {
 		g.t.Fatalf("%v: %d %s", err, a.status, a.body)

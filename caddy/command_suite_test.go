@@ -277,19 +277,3 @@ func TestSuiteRunIsInTheLedger(t *testing.T) {
 		t.Errorf("with a ledger that is held: status %d\n%s", status, out)
 	}
 }
-
-// The bar grows to its end and goes away, and is on terminals alone.
-func TestProgress(t *testing.T) {
-	var out strings.Builder
-	bar := progress{to: &out, of: 2}
-	bar.step(suite.Fail)
-	bar.step(suite.Pass)
-	bar.end()
-	half, whole := strings.Repeat("=", barWidth/2), strings.Repeat("=", barWidth)
-	if want := "\r[" + half + strings.Repeat(" ", barWidth/2) + "] 1/2, 1 failed\r[" + whole + "] 2/2, 1 failed\r\x1b[K"; out.String() != want {
-		t.Errorf("drawn: %q, want %q", out.String(), want)
-	}
-	if terminal(&out) != nil || terminal(must(os.Open(os.DevNull))) != nil {
-		t.Error("no terminal is one")
-	}
-}

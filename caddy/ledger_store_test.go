@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -47,7 +48,7 @@ func TestLedgerOverAnotherStore(t *testing.T) {
 		g.eventually("a call to be served", func() bool { return g.do("POST", chatPath, chatBody("hello", false)).status == http.StatusOK })
 		calls++
 		g.eventually(step.name+": the lines", func() bool {
-			return g.usage("by=lines&format=csv").header.Get(rowsHeader) == strconv.Itoa(calls)
+			return g.usage("by=lines&format=csv").header.Get(command.RowsHeader) == strconv.Itoa(calls)
 		})
 		g.eventually(step.name+": the totals", func() bool {
 			var rows []ledger.Row

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 )
 
 // pricedProvider is oneProvider with a price, and a ledger in ${dir}.
@@ -30,7 +31,7 @@ alipayai {
 // usage asks the admin API.
 func (g *rig) usage(query string) answer {
 	g.t.Helper()
-	return g.read(g.send("admin", "GET", usagePath+"?"+query, "", "Origin: http://"+g.vars["admin"]))
+	return g.read(g.send("admin", "GET", command.UsagePath+"?"+query, "", "Origin: http://"+g.vars["admin"]))
 }
 
 // A running gateway reports what calls cost by its admin API, after a reload as before.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -148,7 +149,7 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 	g.file("keys/1", hmacKey)
 	load := func() { g.load(running, site("share 40% 1h")) }
 	load()
-	if a := g.read(g.send("admin", "POST", canaryPath+"?action=rollback", "")); a.status != http.StatusOK {
+	if a := g.read(g.send("admin", "POST", command.CanaryPath+"?action=rollback", "")); a.status != http.StatusOK {
 		t.Fatalf("the canary is not rolled back: %d %s", a.status, a.body)
 	}
 	g.chat("hello")
@@ -191,7 +192,7 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 			// What operators order is done by what runs.
 			c := must(caddy.ActiveContext().App("alipayai")).(*App).canaries["alipay:next"]
 			for _, order := range []struct{ action, phase string }{{"restart", "running"}, {"rollback", "rolled_back"}} {
-				a := g.read(g.send("admin", "POST", canaryPath+"?action="+order.action, ""))
+				a := g.read(g.send("admin", "POST", command.CanaryPath+"?action="+order.action, ""))
 				if phase := string(c.Status().Phase); a.status != http.StatusOK || phase != order.phase {
 					t.Errorf("%s is answered with %d %s, and the canary is %s", order.action, a.status, a.body, phase)
 				}

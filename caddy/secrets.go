@@ -17,6 +17,9 @@ type secrets struct {
 	literals bool
 }
 
+// byteOrderMark is what editors on Windows put before UTF-8.
+const byteOrderMark = "\xEF\xBB\xBF"
+
 func newSecrets(literals bool) secrets {
 	return secrets{repl: caddy.NewReplacer(), literals: literals}
 }

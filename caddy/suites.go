@@ -24,6 +24,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
@@ -54,9 +55,8 @@ type Suite struct {
 
 // Defaults and bounds of suites.
 const (
-	defaultSuiteEvery   = 24 * time.Hour
-	leastSuiteEvery     = time.Minute
-	mostSuiteConcurrent = 32
+	defaultSuiteEvery = 24 * time.Hour
+	leastSuiteEvery   = time.Minute
 )
 
 // configuredSuite is a suite of the configuration.
@@ -121,8 +121,8 @@ func (c *Suite) check() error {
 		return errors.New("provider is missing: write provider <name>")
 	case c.Every != 0 && time.Duration(c.Every) < leastSuiteEvery:
 		return errors.New("every must be at least 1m; each run asks the provider with every prompt")
-	case c.Concurrency < 0 || c.Concurrency > mostSuiteConcurrent:
-		return fmt.Errorf("concurrency %d is not a number from 1 to %d", c.Concurrency, mostSuiteConcurrent)
+	case c.Concurrency < 0 || c.Concurrency > suite.MaxConcurrency:
+		return fmt.Errorf("concurrency %d is not a number from 1 to %d", c.Concurrency, suite.MaxConcurrency)
 	case c.File == "" == (c.Builtin == ""):
 		return errors.New("write either file <path> or builtin <name>")
 	}
@@ -166,9 +166,6 @@ func readSuite(path, builtin string) (*suite.Suite, error) {
 	return parsed, nil
 }
 
-// errNoSuiteModel is of a prompt that no model is named for.
-var errNoSuiteModel = errors.New("name one with model")
-
 // askSuite gives what asks the provider for the prompts of a suite: within its rate cap and behind all clients, by calls
 // of the operator's. The model of a prompt is its own, that of the suite, the provider's, or the first of those that the
 // provider serves. It has no breaker, which would have a suite say what the breaker does. observe gives what observes the
@@ -193,7 +190,7 @@ func (a *accounts) askSuite(provider, model string, of *suite.Suite, observe fun
 		request, err := wire.ParseChatRequest(prompt.Body(model), wire.Limits{})
 		switch {
 		case asked == "":
-			return nil, fmt.Errorf("prompt %s names no model, and provider %s has none of its own: %w", prompt.ID, p.Name, errNoSuiteModel)
+			return nil, fmt.Errorf("prompt %s names no model, and provider %s has none of its own: %w", prompt.ID, p.Name, command.ErrNoModel)
 		case !p.Serves(upstream.EndpointChat, asked):
 			return nil, fmt.Errorf("prompt %s: provider %s does not serve model %s", prompt.ID, p.Name, asked)
 		case err != nil:

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/suite"
+	"github.com/caddy-alipayai/gateway/caddy/command"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -56,7 +57,7 @@ alipayai {
 // states gives what a gateway's admin API has of the suite law.
 func (g *failoverRig) suiteState(admin string) suite.State {
 	g.t.Helper()
-	a := g.read(g.send(admin, "GET", suitesPath, ""))
+	a := g.read(g.send(admin, "GET", command.SuitesPath, ""))
 	var states map[string]suite.State
 	if err := json.Unmarshal([]byte(a.body), &states); err != nil || len(states) != 1 {
 		g.t.Fatalf("%v: %d %s", err, a.status, a.body)
@@ -162,11 +163,11 @@ func TestSuiteRuns(t *testing.T) {
 	if g.chats() != 24 {
 		t.Errorf("%d calls have arrived, want 24", g.chats())
 	}
-	report := g.read(g.send("admin", "GET", usagePath+"?by=tenant&format=csv", ""))
+	report := g.read(g.send("admin", "GET", command.UsagePath+"?by=tenant&format=csv", ""))
 	if !strings.Contains(report.body, "(suites)") {
 		t.Errorf("the ledger has\n%s", report.body)
 	}
-	state := g.read(g.send("admin", "GET", suitesPath, "")).body
+	state := g.read(g.send("admin", "GET", command.SuitesPath, "")).body
 	for what, text := range map[string]string{"the log": g.logs(), "the admin API": state, "metrics": g.do("GET", "/metrics", "").body, "status": out} {
 		if strings.Contains(text, "confidential") {
 			t.Errorf("%s has a prompt's text", what)
@@ -219,7 +220,7 @@ func TestAlertOfASuiteThatIsGone(t *testing.T) {
 	without, _, _ := strings.Cut(global, "	suite law {")
 	g.load(without+"}", metricsSite)
 	g.wantTold(n, "suite_changed", "trigger law", "resolve law")
-	if a := g.read(g.send("admin", "GET", suitesPath, "")); a.status != http.StatusNotFound {
+	if a := g.read(g.send("admin", "GET", command.SuitesPath, "")); a.status != http.StatusNotFound {
 		t.Errorf("without a suite: %d %s", a.status, a.body)
 	}
 }

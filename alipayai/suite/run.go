@@ -10,8 +10,11 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 )
 
-// DefaultConcurrency is how many prompts are asked at once.
-const DefaultConcurrency = 4
+// DefaultConcurrency is how many prompts are asked at once, and MaxConcurrency the most that may be.
+const (
+	DefaultConcurrency = 4
+	MaxConcurrency     = 32
+)
 
 // Asked asks the provider a prompt. It returns when ctx ends.
 type Asked func(ctx context.Context, p *Prompt) *Answer

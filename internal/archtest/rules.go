@@ -106,7 +106,12 @@ var rooms = map[string]room{
 	"internal/record":     {imports: []string{"internal/redisstore"}},
 	"internal/redisstore": {},
 	"internal/seal":       {},
-	"caddy":               {folders: true, caddy: true, product: true},
+	// The commands of operators, which know of the modules what these tell them.
+	"caddy/command": {caddy: true, imports: []string{
+		"signer", "failover/canary", "alipayai", "alipayai/upstream", "alipayai/doctor", "alipayai/calendar", "alipayai/evidence",
+		"alipayai/intent", "alipayai/ledger", "alipayai/shadow", "alipayai/suite",
+	}},
+	"caddy": {folders: true, caddy: true, product: true},
 	// Test helpers, benchmark and tests.
 	"internal": {folders: true, caddy: true, product: true, imports: []string{"caddy"}},
 }

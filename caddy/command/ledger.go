@@ -1,4 +1,4 @@
-package alipaycaddy
+package command
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ import (
 )
 
 // ledgerCommand makes `alipayai ledger`.
-func ledgerCommand() *cobra.Command {
+func (c commands) ledgerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "ledger", Short: "Reports what calls have cost"}
 	group(cmd)
 	report := &cobra.Command{
@@ -25,13 +25,13 @@ func ledgerCommand() *cobra.Command {
 		Short: "Prints totals of tokens and cost, of the days asked for",
 		Long: "Prints totals of tokens and cost, of the days asked for. It asks the admin API of the gateway that runs,\n" +
 			"and reads the ledger's file when none does. Which of them it was, and why there is no row, goes to standard error.",
-		Args: cobra.NoArgs, RunE: runLedger,
+		Args: cobra.NoArgs, RunE: c.runLedger,
 	}
 	report.Flags().String("by", "day", "what there is a row for: tenant, provider, model or day")
 	lines := &cobra.Command{
 		Use:   "lines",
 		Short: "Prints the lines of attempts, the oldest first: why something cost what it did",
-		Args:  cobra.NoArgs, RunE: runLedger,
+		Args:  cobra.NoArgs, RunE: c.runLedger,
 	}
 	lines.Flags().Int("limit", defaultLimit, "the most lines")
 	for _, c := range []*cobra.Command{report, lines} {
@@ -54,7 +54,7 @@ func ledgerCommand() *cobra.Command {
 
 // ledgerFlags are the flags of a report.
 type ledgerFlags struct {
-	usageQuery
+	Usage
 	address, config, adapter, file, zone string
 }
 
@@ -78,49 +78,58 @@ func parseLedgerFlags(cmd *cobra.Command) (f ledgerFlags, err error) {
 	if f.file != "" && (f.address != "" || f.config != "") {
 		return f, errors.New("--file reads a file by itself; leave out --address and --config, or --file")
 	}
-	f.usageQuery, err = parseUsage(query)
+	f.Usage, err = ParseUsage(query)
 	return f, err
 }
 
 // runLedger asks the gateway that runs, and reads the file where none does.
-func runLedger(cmd *cobra.Command, _ []string) error {
+func (c commands) runLedger(cmd *cobra.Command, _ []string) error {
 	f, err := parseLedgerFlags(cmd)
 	if err != nil {
 		return err
 	}
-	l, unread := &Ledger{Path: f.file, Zone: f.zone}, "the ledger cannot be read"
-	adminOff := false
-	if f.file == "" {
-		unread = "no gateway answers, and its ledger cannot be read; name one with --address, --config or --file"
-		var config []byte
-		var unused error // of a configuration that was not named: it can be that of something else
-		if f.config != "" || f.address == "" {
-			found, adapted, path, err := configuredLedger(f.config, f.adapter)
-			switch {
-			case err == nil:
-				l, config, f.config = found, adapted, path
-			case f.config != "" || f.adapter != "":
-				return err
-			default:
-				unused = err
-			}
-		}
-		address, err := adminAddress(f.address, config, f.config, f.adapter)
-		if adminOff = errors.Is(err, errAdminOff); adminOff {
-			unread = "the configuration switches the admin API off (admin off), and its ledger cannot be read"
-		} else if err != nil {
+	if f.file != "" {
+		return f.read(cmd, c.Ledger(f.file, f.zone), "the ledger cannot be read", false)
+	}
+	l := c.Ledger("", "")
+	var config []byte
+	var unused error // of a configuration that was not named: it can be that of something else
+	if f.config != "" || f.address == "" {
+		adapted, path, err := configuredLedger(l, f.config, f.adapter)
+		switch {
+		case err == nil:
+			config, f.config = adapted, path
+		case f.config != "" || f.adapter != "":
 			return err
-		} else if answered, err := f.ask(cmd, address); answered || err != nil {
-			return err
-		}
-		if unused != nil {
-			return fmt.Errorf("no gateway answers at %s, and the configuration cannot be read: %w", address, unused)
-		}
-		if f.address != "" {
-			return fmt.Errorf("no gateway answers at %s", f.address)
+		default:
+			unused = err
 		}
 	}
-	path, zone, err := l.resolve(newSecrets(true))
+	address, err := adminAddress(f.address, config, f.config, f.adapter)
+	adminOff := errors.Is(err, errAdminOff)
+	unread := "the configuration switches the admin API off (admin off), and its ledger cannot be read"
+	if !adminOff {
+		if err != nil {
+			return err
+		}
+		if answered, err := f.ask(cmd, address); answered || err != nil {
+			return err
+		}
+		unread = "no gateway answers, and its ledger cannot be read; name one with --address, --config or --file"
+	}
+	switch {
+	case unused != nil:
+		return fmt.Errorf("no gateway answers at %s, and the configuration cannot be read: %w", address, unused)
+	case f.address != "":
+		return fmt.Errorf("no gateway answers at %s", f.address)
+	}
+	return f.read(cmd, l, unread, adminOff)
+}
+
+// read reports of the ledger's file. unread is the error where there is none, and adminOff says that no gateway can be asked
+// which may have it open.
+func (f ledgerFlags) read(cmd *cobra.Command, l Ledger, unread string, adminOff bool) error {
+	path, zone, err := l.Resolve()
 	if err != nil {
 		return err
 	}
@@ -130,13 +139,13 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 	case info.Size() == 0:
 		return fmt.Errorf("%s: %s is empty", unread, path)
 	}
-	if err := checkLedgerFile(path); err != nil {
+	if err := l.Check(path); err != nil {
 		return fmt.Errorf("%s: %s: %w", unread, path, err)
 	}
 	err = ledger.Read(path, zone, func(source ledger.Source) error {
 		cmd.PrintErrln("from the file " + path)
 		var rows int
-		err := f.report(cmd.Context(), cmd.OutOrStdout(), source, func(n int, more bool) {
+		err := f.Report(cmd.Context(), cmd.OutOrStdout(), source, func(n int, more bool) {
 			rows = n
 			tellMore(cmd, more)
 		})
@@ -144,7 +153,7 @@ func runLedger(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 		return f.tellEmpty(cmd, func(by ledger.By) ([]ledger.Row, error) {
-			return usageQuery{by: by}.rows(cmd.Context(), source)
+			return Usage{by: by}.rows(cmd.Context(), source)
 		})
 	})
 	switch {
@@ -167,10 +176,10 @@ func tellMore(cmd *cobra.Command, more bool) {
 
 // ask asks a gateway's admin API; it has not answered where nothing listens there.
 func (f ledgerFlags) ask(cmd *cobra.Command, address string) (answered bool, err error) {
-	get := func(q usageQuery) (*http.Response, error) {
-		return caddycmd.AdminAPIRequest(address, http.MethodGet, usagePath+"?"+q.values().Encode(), nil, nil)
+	get := func(q Usage) (*http.Response, error) {
+		return caddycmd.AdminAPIRequest(address, http.MethodGet, UsagePath+"?"+q.values().Encode(), nil, nil)
 	}
-	resp, err := get(f.usageQuery)
+	resp, err := get(f.Usage)
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "performing request: ") {
 			return false, nil
@@ -179,12 +188,12 @@ func (f ledgerFlags) ask(cmd *cobra.Command, address string) (answered bool, err
 	}
 	defer resp.Body.Close()
 	cmd.PrintErrln("from the gateway at " + address)
-	tellMore(cmd, resp.Header.Get(moreHeader) != "")
-	if _, err = io.Copy(cmd.OutOrStdout(), resp.Body); err != nil || resp.Header.Get(rowsHeader) != "0" {
+	tellMore(cmd, resp.Header.Get(MoreHeader) != "")
+	if _, err = io.Copy(cmd.OutOrStdout(), resp.Body); err != nil || resp.Header.Get(RowsHeader) != "0" {
 		return true, err
 	}
 	return true, f.tellEmpty(cmd, func(by ledger.By) (rows []ledger.Row, err error) {
-		resp, err := get(usageQuery{by: by, format: ledger.FormatJSON, Query: ledger.Query{Limit: defaultLimit}})
+		resp, err := get(Usage{by: by, format: ledger.FormatJSON, Query: ledger.Query{Limit: defaultLimit}})
 		if err != nil {
 			return nil, err
 		}
@@ -193,21 +202,22 @@ func (f ledgerFlags) ask(cmd *cobra.Command, address string) (answered bool, err
 	})
 }
 
-// configuredLedger reads the ledger's options of a configuration, which it also gives as JSON, and the file that it is in:
+// configuredLedger reads the ledger's options of a configuration into l, and gives it as JSON, with the file that it is in:
 // ./Caddyfile where none is named, if there is one.
-func configuredLedger(file, adapter string) (l *Ledger, config []byte, used string, err error) {
+func configuredLedger(l Ledger, file, adapter string) (config []byte, used string, err error) {
 	if config, used, _, err = caddycmd.LoadConfig(file, adapter); err != nil || used == "" {
-		return nil, nil, "", err
+		return nil, "", err
 	}
 	var parsed struct {
 		Apps struct {
 			Alipayai struct {
-				Ledger *Ledger `json:"ledger"`
+				Ledger Ledger `json:"ledger"`
 			} `json:"alipayai"`
 		} `json:"apps"`
 	}
+	parsed.Apps.Alipayai.Ledger = l
 	if err := json.Unmarshal(config, &parsed); err != nil {
-		return nil, nil, "", unreadable(used, err)
+		return nil, "", unreadable(used, err)
 	}
-	return parsed.Apps.Alipayai.Ledger, config, used, nil
+	return config, used, nil
 }

@@ -1,4 +1,4 @@
-package alipaycaddy
+package command
 
 import (
 	"fmt"
@@ -13,20 +13,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/suite"
 )
 
-// suitesPath is where suites are asked for.
-const suitesPath = "/alipayai/suites"
-
-// suites answers GET /alipayai/suites with the last run of each suite, by name.
-func (*adminAPI) suites(w http.ResponseWriter, _ *http.Request) error {
-	states := make(map[string]suite.State)
-	if app := running(); app != nil {
-		for name, s := range app.suites {
-			states[name] = s.State()
-		}
-	}
-	return writeReports(w, "suite", states)
-}
-
 // suiteStatusCommand is `caddy alipayai suite status`.
 func suiteStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -40,7 +26,7 @@ func suiteStatusCommand() *cobra.Command {
 }
 
 func runSuiteStatus(cmd *cobra.Command, _ []string) error {
-	return printAdmin(cmd, http.MethodGet, suitesPath, writeSuites)
+	return printAdmin(cmd, http.MethodGet, SuitesPath, writeSuites)
 }
 
 // writeSuites writes the last run of each suite.

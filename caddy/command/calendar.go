@@ -1,4 +1,4 @@
-package alipaycaddy
+package command
 
 import (
 	"cmp"
@@ -15,20 +15,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/calendar"
 )
 
-// calendarPath is where calendars of keys are asked for.
-const calendarPath = "/alipayai/calendar"
-
-// calendar answers GET /alipayai/calendar with how the keys of each provider are that has a calendar, by name.
-func (*adminAPI) calendar(w http.ResponseWriter, _ *http.Request) error {
-	reports := make(map[string]calendar.Status)
-	if app := running(); app != nil {
-		for name, keeper := range app.keepers {
-			reports[name] = keeper.Status()
-		}
-	}
-	return writeReports(w, "calendar of keys", reports)
-}
-
 // calendarCommand makes `alipayai calendar`.
 func calendarCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -36,7 +22,7 @@ func calendarCommand() *cobra.Command {
 		Short: "Prints which keys providers have, when they end, and what the last checks said",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return printAdmin(cmd, http.MethodGet, calendarPath, writeCalendars)
+			return printAdmin(cmd, http.MethodGet, CalendarPath, writeCalendars)
 		},
 	}
 	adminFlags(cmd)

@@ -1,8 +1,7 @@
-package alipaycaddy
+package command
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,19 +15,18 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
-	"github.com/caddy-alipayai/gateway/signer"
 )
 
 // The commands that sign and verify read the operator's files in a process of their
 // own. There is no HTTP route to them: it would sign for whoever reaches it.
 
 // signCommands are `caddy alipayai sign` and `caddy alipayai verify`.
-func signCommands() []*cobra.Command {
+func (c commands) signCommands() []*cobra.Command {
 	sign := &cobra.Command{
 		Use:   "sign <provider>",
 		Short: "Prints what is signed of a request, its header fields, and a curl line; sends nothing",
 		Args:  nameOneProvider,
-		RunE:  signRequest,
+		RunE:  c.signRequest,
 	}
 	sign.Flags().String("method", http.MethodPost, "the request's method")
 	sign.Flags().String("uri", "", "its path and query, as they are sent (default: the provider's path of chats)")
@@ -39,7 +37,7 @@ func signCommands() []*cobra.Command {
 		Use:   "verify <provider> --request <file> [--answer <file>]",
 		Short: "Says whether a captured request, or the answer to it, verifies, and which part differs",
 		Args:  nameOneProvider,
-		RunE:  verifyCaptured,
+		RunE:  c.verifyCaptured,
 	}
 	verify.Flags().String("request", "", "a file that holds the request as HTTP/1.1 writes it (required)")
 	verify.Flags().String("answer", "", "a file that holds the answer, to verify that instead")
@@ -61,7 +59,7 @@ func nameOneProvider(cmd *cobra.Command, args []string) error {
 
 // signing gives a provider of the configuration that a command may sign for.
 func (c *configured) signing(cmd *cobra.Command, name string) (*upstream.Provider, error) {
-	p, err := c.app.provider(name)
+	p, err := c.Provider(name)
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +69,12 @@ func (c *configured) signing(cmd *cobra.Command, name string) (*upstream.Provide
 	return p, nil
 }
 
-func signRequest(cmd *cobra.Command, args []string) error {
-	config, err := loadConfigured(cmd)
+func (c commands) signRequest(cmd *cobra.Command, args []string) error {
+	config, err := c.loadConfigured(cmd)
 	if err != nil {
 		return err
 	}
-	defer config.close()
+	defer config.Close()
 	p, err := config.signing(cmd, args[0])
 	if err != nil {
 		return err
@@ -105,7 +103,7 @@ func signRequest(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("provider %s: %w", p.Name, err)
 	}
-	_, err = io.WriteString(cmd.OutOrStdout(), live.Text(draftText(p, method, file, d)))
+	_, err = io.WriteString(cmd.OutOrStdout(), c.Conceal(draftText(p, method, file, d)))
 	return err
 }
 
@@ -185,69 +183,3 @@ func draftText(p *upstream.Provider, method, bodyFile string, d upstream.Draft) 
 
 // shellQuote makes one word of text, for a POSIX shell.
 func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
-
-// errDiffers is what verify ends with when the signature does not match.
-var errDiffers = errors.New("it does not verify")
-
-func verifyCaptured(cmd *cobra.Command, args []string) error {
-	config, err := loadConfigured(cmd)
-	if err != nil {
-		return err
-	}
-	defer config.close()
-	p, err := config.signing(cmd, args[0])
-	if err != nil {
-		return err
-	}
-	file, _ := cmd.Flags().GetString("request")
-	request, err := readCaptured("--request", file)
-	if err != nil {
-		return err
-	}
-	method, target, err := request.requestLine()
-	if err != nil {
-		return fmt.Errorf("--request: %w", err)
-	}
-	m, h, captured := signer.Message{Method: method, Target: target, Body: request.body}, request.header, request
-	what := "the request"
-	answerFile, _ := cmd.Flags().GetString("answer")
-	if answerFile != "" {
-		if captured, err = readCaptured("--answer", answerFile); err != nil {
-			return err
-		}
-		if !strings.HasPrefix(captured.first, "HTTP/") {
-			return errors.New("--answer: does not begin with a line like HTTP/1.1 200 OK")
-		}
-		m.Body, h, what = captured.body, captured.header, "the answer"
-	}
-	matches, err := p.VerifyCaptured(m, h, answerFile != "")
-	if errors.Is(err, signer.ErrNoCanonical) {
-		return fmt.Errorf("provider %s signs nothing: profile %s presents a key", p.Name, p.Profile.Name)
-	}
-	if answerFile != "" && p.Scheme.Traits().IgnoresAnswers {
-		return fmt.Errorf("provider %s: signature says nothing of answers; add an answer block to it", p.Name)
-	}
-	if errors.Is(err, signer.ErrNoKeys) {
-		return fmt.Errorf("provider %s has no key to verify answers with; add the vendor's: public_key <version> <key>", p.Name)
-	}
-	out := cmd.OutOrStdout()
-	for _, note := range captured.notes {
-		fmt.Fprintln(out, "note: "+live.Text(note))
-	}
-	if err == nil && answerFile != "" && p.Scheme.Reflects(request.header, h) {
-		fmt.Fprintln(out, "the answer carries the signature of its own request, so it proves nothing")
-		return errDiffers
-	}
-	if err == nil {
-		fmt.Fprintln(out, what+" verifies")
-		return nil
-	}
-	fmt.Fprintf(out, "%s does not verify: %s\n", what, live.Text(signer.Reason(err)))
-	for _, match := range matches {
-		fmt.Fprintf(out, "it would if %s\n", live.Text(match))
-	}
-	if len(matches) == 0 {
-		fmt.Fprintln(out, "none of the usual differences is the reason: compare what `caddy alipayai sign` prints with what the other side signs, and the keys")
-	}
-	return errDiffers
-}

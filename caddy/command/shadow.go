@@ -1,4 +1,4 @@
-package alipaycaddy
+package command
 
 import (
 	"fmt"
@@ -13,20 +13,6 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/shadow"
 )
 
-// shadowPath is where shadows are asked for.
-const shadowPath = "/alipayai/shadow"
-
-// shadow answers GET /alipayai/shadow with what came of all shadows' copies, by name.
-func (*adminAPI) shadow(w http.ResponseWriter, _ *http.Request) error {
-	reports := make(map[string]shadow.Report)
-	if app := running(); app != nil {
-		for name, s := range app.shadows {
-			reports[name] = s.Report()
-		}
-	}
-	return writeReports(w, "shadow", reports)
-}
-
 // shadowCommand makes `alipayai shadow`.
 func shadowCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "shadow", Short: "Prints in what the answers of shadows differ", Args: cobra.NoArgs, RunE: runShadow}
@@ -36,7 +22,7 @@ func shadowCommand() *cobra.Command {
 
 // runShadow asks the gateway that runs.
 func runShadow(cmd *cobra.Command, _ []string) error {
-	return printAdmin(cmd, http.MethodGet, shadowPath, writeShadows)
+	return printAdmin(cmd, http.MethodGet, ShadowPath, writeShadows)
 }
 
 // writeShadows writes the shadows as tables.

@@ -1,4 +1,4 @@
-package alipaycaddy
+package command
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package alipaycaddy
+package command
 
 import (
 	"fmt"
@@ -6,12 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/intent"
 )
 
 // intentsCommand is `caddy alipayai intents`.
-func intentsCommand() *cobra.Command {
+func (c commands) intentsCommand() *cobra.Command {
 	intents := &cobra.Command{Use: "intents", Short: "Tries what calls are taken to be about"}
 	group(intents)
 	test := &cobra.Command{
@@ -22,7 +21,7 @@ Classifies labelled texts, and prints what they were taken for. The file has a t
 a line, after its intent and a tab. Without --config the built-in examples are used;
 with it, the option intents of that configuration.`,
 		Args: cobra.ExactArgs(1),
-		RunE: testIntents,
+		RunE: c.testIntents,
 	}
 	test.Flags().StringP("config", "c", "", "the configuration file; the built-in examples unless set")
 	test.Flags().StringP("adapter", "a", "", "the config adapter of that file, if it is no Caddyfile")
@@ -30,18 +29,15 @@ with it, the option intents of that configuration.`,
 	return intents
 }
 
-func testIntents(cmd *cobra.Command, args []string) error {
-	var recognised *intents
+func (c commands) testIntents(cmd *cobra.Command, args []string) error {
+	intentOf := func(text string) string { return c.Intent(cmd.Context(), text) }
 	if file, _ := cmd.Flags().GetString("config"); file != "" { // the flag is there
-		config, err := loadConfigured(cmd)
+		config, err := c.loadConfigured(cmd)
 		if err != nil {
 			return err
 		}
-		defer config.close()
-		recognised = config.app.intents
-	} else {
-		var err error
-		if recognised, err = openIntents(new(acquired), nil, nil); err != nil {
+		defer config.Close()
+		if intentOf, err = config.Intents(cmd.Context()); err != nil {
 			return err
 		}
 	}
@@ -54,13 +50,6 @@ func testIntents(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	if e := recognised.embedded; e != nil {
-		if err := e.centroids.Learn(cmd.Context(), e.embed(e.learn), e.examples); err != nil {
-			return fmt.Errorf("embedding the examples: %w", err)
-		}
-	}
-	report := intent.Evaluate(texts, func(text string) string {
-		return recognised.guess(cmd.Context(), alipayai.AnonymousTenant, text).Intent
-	})
+	report := intent.Evaluate(texts, intentOf)
 	return report.Write(cmd.OutOrStdout())
 }
