@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
+
+	"github.com/caddy-alipayai/gateway/caddy/routes"
 )
 
 var errNegativeBody = errors.New("max_body must not be negative")
@@ -25,7 +27,7 @@ var passOn = map[caddy.ModuleID]bool{
 func overlap(app *caddyhttp.App) {
 	for _, server := range app.Servers {
 		waits := make(map[*Moderate]bool)
-		visitHandlers(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+		routes.Visit(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
 			if m, ok := h.(*Moderate); ok {
 				waits[m] = waits[m] || slices.ContainsFunc(before, answersAnew)
 			}

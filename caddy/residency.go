@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/caddy/routes"
 )
 
 // openLocation says where calls are, and reads where they may be whatever the process does with them.
@@ -185,7 +186,7 @@ func (a *App) checkBefore() error {
 	}
 	behind := make(map[*Moderate]*residency.Rules)
 	for _, server := range served.Servers {
-		visitHandlers(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+		routes.Visit(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
 			proxy, ok := h.(*Proxy)
 			if !ok {
 				return

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/caddy/routes"
 )
 
 // visited is a handler by name.
@@ -102,7 +103,7 @@ func TestHandlersBefore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen, found := false, false
-			visitHandlers(tt.server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+			routes.Visit(tt.server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
 				if h == serve {
 					seen, found = true, found || slices.Contains(before, caddyhttp.MiddlewareHandler(guard))
 				}

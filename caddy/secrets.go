@@ -1,12 +1,16 @@
 package alipaycaddy
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
 // secrets resolves the placeholders that secrets are configured with.
@@ -137,4 +141,28 @@ func checkHeaderValue(option, value string) error {
 		return fmt.Errorf("%s has a line break or another control character in it", option)
 	}
 	return nil
+}
+
+// newSeal gives what tokens are encrypted with; nil without encryption_key.
+func newSeal(s secrets, key string) (*seal.Seal, error) {
+	if key == "" {
+		return nil, nil
+	}
+	text, err := s.resolve("encryption_key", key)
+	if err != nil {
+		return nil, err
+	}
+	return parseEncryptionKey(text)
+}
+
+// parseEncryptionKey reads 32 bytes in hexadecimal digits or base64.
+func parseEncryptionKey(text string) (*seal.Seal, error) {
+	key, err := hex.DecodeString(text)
+	if err != nil {
+		key, err = base64.StdEncoding.DecodeString(text)
+	}
+	if err != nil || len(key) != 32 {
+		return nil, errors.New("encryption_key must be 32 bytes, as 64 hexadecimal digits or in base64; `openssl rand -hex 32` makes one")
+	}
+	return seal.New([32]byte(key))
 }

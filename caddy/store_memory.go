@@ -2,10 +2,6 @@ package alipaycaddy
 
 import (
 	"context"
-	"encoding/hex"
-	"errors"
-	"io/fs"
-	"path"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -14,6 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
+	"github.com/caddy-alipayai/gateway/caddy/stored"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/record"
@@ -53,7 +50,7 @@ func (*memoryStore) holds(time.Duration) sharedHolds { return nil }
 
 // consents implements store: what a person has authorised is not for one process's life.
 func (*memoryStore) consents(storage certmagic.Storage) consent.Store {
-	return &storedConsents{storage: storage}
+	return stored.NewConsents(storage)
 }
 
 // claims implements store.
@@ -84,55 +81,11 @@ func (*memoryStore) tokens(*seal.Seal, string) token.Share { return nil }
 
 // record implements store: it outlives the process in Caddy's storage.
 func (*memoryStore) record(storage certmagic.Storage, kind, name string) record.Store {
-	return newStoredRecord(storage, kind, name)
+	return stored.NewRecord(storage, kind, name)
 }
 
 // inspect implements store.
 func (*memoryStore) inspect(context.Context, *zap.Logger) {}
 
-// storedRecord keeps a record in Caddy's storage.
-type storedRecord struct {
-	storage certmagic.Storage
-	key     string // in the storage
-}
-
-// newStoredRecord makes the place of the record of that kind and name.
-func newStoredRecord(storage certmagic.Storage, kind, name string) *storedRecord {
-	return &storedRecord{storage: storage, key: path.Join("alipayai", kind, hex.EncodeToString([]byte(name)[:16])+".json")}
-}
-
-// Load implements record.Store.
-func (s *storedRecord) Load(ctx context.Context) ([]byte, error) {
-	content, err := s.storage.Load(ctx, s.key)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return content, err
-}
-
-// Save implements record.Store.
-func (s *storedRecord) Save(ctx context.Context, content []byte) error {
-	return s.storage.Store(ctx, s.key, content)
-}
-
-// leaseWait is how long the storage's lock is waited for.
-const leaseWait = time.Second
-
-// Lease implements record.Store, by the storage's own lock, which the storage keeps as long as this process lives.
-func (s *storedRecord) Lease(ctx context.Context, _ time.Duration) (release func(), ok bool, err error) {
-	waiting, cancel := context.WithTimeout(ctx, leaseWait)
-	defer cancel()
-	if err := s.storage.Lock(waiting, s.key); err != nil {
-		if waiting.Err() != nil {
-			return nil, false, nil
-		}
-		return nil, false, err
-	}
-	return func() { _ = s.storage.Unlock(context.WithoutCancel(ctx), s.key) }, true, nil
-}
-
 // Interface guards
-var (
-	_ store        = (*memoryStore)(nil)
-	_ record.Store = (*storedRecord)(nil)
-)
+var _ store = (*memoryStore)(nil)

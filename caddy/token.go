@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/caddy/stored"
 	"github.com/caddy-alipayai/gateway/internal/seal"
 )
 
@@ -124,7 +125,7 @@ func (u *upstreams) buildTokens(ctx caddy.Context, p *upstream.Provider, c *Prov
 		}
 	}
 	if source.RefreshToken != "" {
-		if source.Store, err = newRefreshTokenStore(ctx.Storage(), u.sealing, address, clientID, source.RefreshToken); err != nil {
+		if source.Store, err = stored.NewRefreshTokens(ctx.Storage(), u.sealing, address, clientID, source.RefreshToken); err != nil {
 			return err
 		}
 		source.Redemptions = u.redemptions()

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/replay"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/caddy/stored"
 )
 
 // UserToken says how a provider's users authorise the gateway, and where their tokens are had. Those are kept,
@@ -107,8 +108,8 @@ func (u *upstreams) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserT
 			}
 		},
 	}
-	if stored, ok := users.Store.(*storedConsents); ok {
-		u.jobs.add("stored consents of provider "+p.Name, stored.run)
+	if kept, ok := users.Store.(*stored.Consents); ok {
+		u.jobs.add("stored consents of provider "+p.Name, kept.Run)
 	}
 	u.jobs.add("consents of provider "+p.Name, func(ctx context.Context) { users.Run(ctx) })
 	if u.users == nil {

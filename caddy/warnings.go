@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/caddy/routes"
 )
 
 // warnings collects what a configuration says that works, and most likely is not
@@ -149,7 +150,7 @@ func (w *warnings) unknownRegions(known []string) {
 // unauthenticated warns of handlers of a server that serve tenants alone, and have nothing before them that authenticates one.
 func (w *warnings) unauthenticated(server *caddyhttp.Server) {
 	warned := make(map[caddyhttp.MiddlewareHandler]bool) // of those two kinds alone: others need not be comparable
-	visitHandlers(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
+	routes.Visit(server, func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler) {
 		if slices.ContainsFunc(before, authenticates) {
 			return
 		}

@@ -111,7 +111,11 @@ var rooms = map[string]room{
 		"signer", "failover/canary", "alipayai", "alipayai/upstream", "alipayai/doctor", "alipayai/calendar", "alipayai/evidence",
 		"alipayai/intent", "alipayai/ledger", "alipayai/shadow", "alipayai/suite",
 	}},
-	"caddy": {folders: true, caddy: true, product: true},
+	// The way of requests through a server's routes.
+	"caddy/routes": {caddy: true},
+	// What Caddy's storage keeps.
+	"caddy/stored": {imports: []string{"alipayai/consent", "alipayai/token", "alipayai/replay", "internal/record", "internal/seal"}},
+	"caddy":        {folders: true, caddy: true, product: true},
 	// Test helpers, benchmark and tests.
 	"internal": {folders: true, caddy: true, product: true, imports: []string{"caddy"}},
 }

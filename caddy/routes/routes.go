@@ -1,4 +1,5 @@
-package alipaycaddy
+// Package routes goes through the routes of a server as its requests do.
+package routes
 
 import (
 	"maps"
@@ -12,10 +13,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// visitHandlers visits each handler of a server, wherever it stands: in routes, in those that invoke names, in those for
+// Visit visits each handler of a server, wherever it stands: in routes, in those that invoke names, in those for
 // errors and for the responses of others. before are the handlers that a request may have been through on its way there.
 // One that is named by several is visited once for each. What modules of others have inside is not seen.
-func visitHandlers(server *caddyhttp.Server, visit func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler)) {
+func Visit(server *caddyhttp.Server, visit func(h caddyhttp.MiddlewareHandler, before []caddyhttp.MiddlewareHandler)) {
 	w := &routeWalk{named: server.NamedRoutes, inside: make(map[string]bool), visit: visit}
 	all := w.within(server.Routes, nil)
 	changing := func(p passed) bool { return changesHost(p.handler) }

@@ -1,4 +1,4 @@
-package alipaycaddy
+package stored
 
 import (
 	"bytes"
@@ -16,11 +16,12 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
-// storedConsents keeps the consents of tenants' users in Caddy's storage, which outlives the process. What is kept
-// there is sealed, behind the time until which it counts.
-type storedConsents struct {
+// Consents keeps the consents of tenants' users in a storage. What is kept there is sealed, behind the time until which it
+// counts.
+type Consents struct {
 	storage certmagic.Storage
 
 	mu sync.Mutex
@@ -28,6 +29,9 @@ type storedConsents struct {
 	// polls once a second for one that another has.
 	turns map[string]*turn
 }
+
+// NewConsents keeps them in that one.
+func NewConsents(in certmagic.Storage) *Consents { return &Consents{storage: in} }
 
 // turn is whose turn it is at a file.
 type turn struct {
@@ -42,12 +46,12 @@ const consentsFolder = "alipayai/consents"
 const leaseSuffix = ".lease"
 
 func consentFile(key string) string {
-	name := hashAll([]string{key})
+	name := replay.NewKey(key)
 	return path.Join(consentsFolder, hex.EncodeToString(name[:16]))
 }
 
 // read gives what counts of a file; nil for nothing.
-func (s *storedConsents) read(ctx context.Context, file string) ([]byte, error) {
+func (s *Consents) read(ctx context.Context, file string) ([]byte, error) {
 	kept, err := s.storage.Load(ctx, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -60,7 +64,7 @@ func (s *storedConsents) read(ctx context.Context, file string) ([]byte, error) 
 	return kept[8:], nil
 }
 
-func (s *storedConsents) write(ctx context.Context, file string, value []byte, life time.Duration) error {
+func (s *Consents) write(ctx context.Context, file string, value []byte, life time.Duration) error {
 	until := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(life).UnixMilli()))
 	if err := s.storage.Store(ctx, file, append(until, value...)); err != nil {
 		return fmt.Errorf("%w: %w", consent.ErrStore, err)
@@ -69,7 +73,7 @@ func (s *storedConsents) write(ctx context.Context, file string, value []byte, l
 }
 
 // locked runs do while nothing else changes the file. Other files are not waited for, and ctx ends the waiting.
-func (s *storedConsents) locked(ctx context.Context, file string, do func() error) error {
+func (s *Consents) locked(ctx context.Context, file string, do func() error) error {
 	leave, err := s.await(ctx, file)
 	if err != nil {
 		return fmt.Errorf("%w: %w", consent.ErrStore, err)
@@ -83,7 +87,7 @@ func (s *storedConsents) locked(ctx context.Context, file string, do func() erro
 }
 
 // await waits for the turn at a file in this process.
-func (s *storedConsents) await(ctx context.Context, file string) (leave func(), err error) {
+func (s *Consents) await(ctx context.Context, file string) (leave func(), err error) {
 	s.mu.Lock()
 	t := s.turns[file]
 	if t == nil {
@@ -112,12 +116,12 @@ func (s *storedConsents) await(ctx context.Context, file string) (leave func(), 
 }
 
 // Get implements [consent.Store].
-func (s *storedConsents) Get(ctx context.Context, key string) ([]byte, error) {
+func (s *Consents) Get(ctx context.Context, key string) ([]byte, error) {
 	return s.read(ctx, consentFile(key))
 }
 
 // Replace implements [consent.Store].
-func (s *storedConsents) Replace(ctx context.Context, key string, old, value []byte, life time.Duration) (done bool, err error) {
+func (s *Consents) Replace(ctx context.Context, key string, old, value []byte, life time.Duration) (done bool, err error) {
 	file := consentFile(key)
 	err = s.locked(ctx, file, func() error {
 		is, err := s.read(ctx, file)
@@ -131,12 +135,12 @@ func (s *storedConsents) Replace(ctx context.Context, key string, old, value []b
 }
 
 // Lease implements [consent.Store].
-func (s *storedConsents) Lease(key string) consent.Lease {
+func (s *Consents) Lease(key string) consent.Lease {
 	return &storedLease{s, consentFile(key) + leaseSuffix, []byte(rand.Text())}
 }
 
 type storedLease struct {
-	in    *storedConsents
+	in    *Consents
 	file  string
 	owner []byte
 }
@@ -168,8 +172,8 @@ func (l *storedLease) Take(ctx context.Context, life time.Duration) (release fun
 // sweepEvery is how often what counts no more is deleted.
 const sweepEvery = time.Hour
 
-// run deletes what counts no more, until ctx is done.
-func (s *storedConsents) run(ctx context.Context) {
+// Run deletes what counts no more, until ctx is done.
+func (s *Consents) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -182,7 +186,7 @@ func (s *storedConsents) run(ctx context.Context) {
 	}
 }
 
-func (s *storedConsents) sweep(ctx context.Context) {
+func (s *Consents) sweep(ctx context.Context) {
 	files, err := s.storage.List(ctx, consentsFolder, false)
 	if err != nil {
 		return // nothing was kept yet
@@ -204,6 +208,6 @@ func (s *storedConsents) sweep(ctx context.Context) {
 
 // Interface guards
 var (
-	_ consent.Store = (*storedConsents)(nil)
+	_ consent.Store = (*Consents)(nil)
 	_ consent.Lease = (*storedLease)(nil)
 )

@@ -1,4 +1,4 @@
-package alipaycaddy
+package stored
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func TestConsentsWaitForTheirOwnFileOnly(t *testing.T) {
 				held += leaseSuffix
 			}
 			storage := &heldStorage{Storage: &certmagic.FileStorage{Path: t.TempDir()}, held: map[string]bool{held: true}, waiting: make(map[string]int)}
-			s := &storedConsents{storage: storage}
+			s := NewConsents(storage)
 			testwait.Bubble(t, func(t *testing.T) {
 				began := time.Now()
 				first, end := context.WithCancel(t.Context())
