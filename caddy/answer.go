@@ -134,32 +134,7 @@ type TokenAnswer struct {
 	Code []string `json:"code,omitempty"`
 }
 
-// unmarshalAnswer reads the option answer of a provider. Syntax:
-//
-//	answer {
-//		inside      <path>
-//		success     <path> <values...>
-//		code        <paths...>
-//		message     <paths...>
-//		request_id  <paths...>
-//		retry_after <path> [s|ms]
-//		content     <paths...>
-//		reasoning   <paths...>
-//		tool_calls  <path> [<id> <name> <arguments>]
-//		finish      <path> [<word>=<openai word>...]
-//		usage       <prompt path> <completion path> [<total path>]
-//		text        delta|whole
-//		stream {
-//			form   sse|json
-//			name   <path>
-//			events <names...>
-//			errors <names...>
-//			end    <words...>
-//			last   <path> <values...>
-//		}
-//	}
-//
-// finish and usage may be repeated.
+// unmarshalAnswer reads the option answer of a provider.
 func (p *Provider) unmarshalAnswer(d *caddyfile.Dispenser) error { return readAnswer(&p.Answer)(d) }
 
 // readAnswer reads the option answer of a provider, or of a simulated app.
@@ -207,15 +182,7 @@ func (a *Answer) unmarshalStream(d *caddyfile.Dispenser) error {
 	)
 }
 
-// unmarshalAnswer reads the option answer of a token. Syntax:
-//
-//	answer {
-//		access_token  <path>
-//		refresh_token <path>
-//		expires       <path> [s|ms|date|unix|unix_ms]
-//		success       <path> <values...>
-//		code          <paths...>
-//	}
+// unmarshalAnswer reads the option answer of a token.
 func (t *Token) unmarshalAnswer(d *caddyfile.Dispenser) error {
 	return readTokenAnswer("answer", &t.Answer)(d)
 }

@@ -6,67 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
-// parseApp reads the global option. Syntax:
-//
-//	alipayai {
-//		insecure_literals
-//		encryption_key <key>
-//		store     memory
-//		store     redis [<addresses...>] {
-//			address     <addresses...>
-//			master_name <name>
-//			cluster
-//			username    <name>
-//			password    <password>
-//			sentinel_username <name>
-//			sentinel_password <password>
-//			tls
-//			db          <number>
-//			replicas    <number>
-//			tenant_bytes <bytes>
-//			region      <region>
-//		}
-//		evidence {
-//			recipient <age public key>
-//			dir       <path>
-//			ttl       <duration>
-//			max_bytes <size>
-//		}
-//		alert     slack|webhook|shoutrrr <url>
-//		alert     pagerduty <routing_key> [<url>]
-//		alert_system_errors <per_minute>
-//		intents   [<folder>] {
-//			confidence <number>
-//			embeddings <provider> [<model>] {
-//				timeout <duration>
-//				cache   <ttl> [<entries>] | off
-//			}
-//		}
-//		prices file <path>
-//		region    <region>
-//		residency <tenant>|* <regions...>
-//		rate      <from> <to> <number>
-//		ledger    [<path>] | off {
-//			keep <duration>
-//			zone <time zone>
-//		}
-//		provider <name> {
-//			...
-//		}
-//		moderator <name> {
-//			...
-//		}
-//		suite <name> {
-//			provider    <name>
-//			file        <path>
-//			builtin     <name>
-//			model       <model>
-//			every       <duration>
-//			concurrency <number>
-//		}
-//	}
-//
-// recipient, alert, residency, rate, provider, moderator and suite may be repeated.
+// parseApp reads the global option into the app.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error says where
@@ -79,7 +19,30 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	return httpcaddyfile.App{Name: "alipayai", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
-// UnmarshalCaddyfile reads the global option; see parseApp for its syntax.
+// UnmarshalCaddyfile reads the global option. Syntax:
+//
+//	alipayai {
+//		insecure_literals
+//		encryption_key <key>
+//		store     memory
+//		store     redis [<addresses...>] { ... }
+//		evidence { ... }
+//		alert     slack|webhook|shoutrrr <url>
+//		alert     pagerduty <routing_key> [<url>]
+//		alert_system_errors <per_minute>
+//		intents   [<folder>] { ... }
+//		prices file <path>
+//		region    <region>
+//		residency <tenant>|* <regions...>
+//		rate      <from> <to> <number>
+//		ledger    [<path>] | off { ... }
+//		provider <name> { ... }
+//		moderator <name> { ... }
+//		suite <name> { ... }
+//	}
+//
+// alert, residency, rate, provider, moderator and suite may be repeated. What stands in the blocks is in README.md, and in the
+// forms beside what reads it.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	if d.NextArg() {
@@ -104,7 +67,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	)
 }
 
-// unmarshalProvider reads one `provider`; see Provider.unmarshalBlock.
+// unmarshalProvider reads one `provider`.
 func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
 	var name string
 	if err := args(d, &name); err != nil {
@@ -127,7 +90,7 @@ func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalEvidence reads an `evidence` block; see parseApp.
+// unmarshalEvidence reads an `evidence` block.
 func (a *App) unmarshalEvidence(d *caddyfile.Dispenser) error {
 	if err := args(d); err != nil {
 		return err
@@ -149,7 +112,7 @@ func (a *App) unmarshalEvidence(d *caddyfile.Dispenser) error {
 	)
 }
 
-// unmarshalAlert reads one `alert`; see parseApp.
+// unmarshalAlert reads one `alert`.
 func (a *App) unmarshalAlert(d *caddyfile.Dispenser) error {
 	given := d.RemainingArgs()
 	var c Alert

@@ -63,18 +63,7 @@ func parseSandbox(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		format                openai|anthropic|nextbuilder
 //		dialect               <dialect>
 //		mode                  sandbox|production
-//		app                   <client_id> {
-//			key           <version> <key>
-//			oauth_secret  <secret>
-//			refresh_token <token>
-//			api_key       <key>
-//			public_key    <key>
-//			signature     { ... }
-//			request       { ... }
-//			answer        { ... }
-//			token_answer  { ... }
-//			token_sign
-//		}
+//		app                   <client_id> { ... }
 //		token_life            <duration>
 //		rotate_refresh_tokens
 //		requests_per_second   <number>|unlimited
@@ -150,9 +139,7 @@ func (h *SandboxHandler) unmarshalApp(d *caddyfile.Dispenser) error {
 //		max_body        <size>
 //		deadline        <duration>
 //		keep_signature
-//		http {
-//			... as in transport http
-//		}
+//		http { ... }
 //	}
 func (t *SigningTransport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name

@@ -169,12 +169,7 @@ func (e *embedded) guess(ctx context.Context, tenant string, regions residency.R
 	return g, err == nil
 }
 
-// unmarshalEmbeddings reads `embeddings <provider> [<model>]` and its block. Syntax:
-//
-//	embeddings <provider> [<model>] {
-//		timeout <duration>
-//		cache   <ttl> [<entries>] | off
-//	}
+// unmarshalEmbeddings reads `embeddings <provider> [<model>]` and its block.
 func (o *Intents) unmarshalEmbeddings(d *caddyfile.Dispenser) error {
 	e := new(IntentEmbeddings)
 	o.Embeddings = e

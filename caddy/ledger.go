@@ -326,7 +326,7 @@ func (f *ledgerFile) changed(err error, aside string) {
 	}
 }
 
-// unmarshalLedger reads `ledger [<path>]` and its block, or `ledger off`; see parseApp.
+// unmarshalLedger reads `ledger [<path>]` and its block, or `ledger off`.
 func (a *App) unmarshalLedger(d *caddyfile.Dispenser) error {
 	l := new(Ledger)
 	a.Ledger = l

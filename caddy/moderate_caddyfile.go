@@ -29,22 +29,7 @@ func (h *Moderate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return block(d, "alipayai_moderate", option{form: "max_body <size>", read: size(&h.MaxBody)})
 }
 
-// unmarshalModerator reads one `moderator`. Syntax:
-//
-//	moderator <name> {
-//		rules    file <path> | builtin china
-//		words    <words...>
-//		pattern  <RE2>
-//		model    <provider> [<model>] [form chat|qwen3guard|llama_guard|moderations]
-//		policy   <text>
-//		timeout  <duration>
-//		on_error open|closed
-//		on_block refuse|route
-//		cache    <ttl> [<entries>] | off
-//		output   <characters> | off
-//	}
-//
-// rules, words and pattern may be repeated.
+// unmarshalModerator reads one `moderator`.
 func (a *App) unmarshalModerator(d *caddyfile.Dispenser) error {
 	var name string
 	if err := args(d, &name); err != nil {

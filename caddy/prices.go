@@ -226,7 +226,7 @@ func newExchange(rates []Rate) (*price.Exchange, error) {
 	return exchange, nil
 }
 
-// unmarshalPrice reads `price <model> { ... }` of a provider; see Provider.unmarshalBlock.
+// unmarshalPrice reads `price <model> { ... }` of a provider.
 func (p *Provider) unmarshalPrice(d *caddyfile.Dispenser) error {
 	var model string
 	if err := args(d, &model); err != nil {
@@ -281,7 +281,7 @@ func (c *Price) unmarshalMinimum(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalPrices reads `prices file <path>`; see parseApp.
+// unmarshalPrices reads `prices file <path>`.
 func (a *App) unmarshalPrices(d *caddyfile.Dispenser) error {
 	var kind string
 	if err := args(d, &kind, &a.Prices); err != nil || kind != "file" {
@@ -290,7 +290,7 @@ func (a *App) unmarshalPrices(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalRate reads `rate <from> <to> <number>`; see parseApp.
+// unmarshalRate reads `rate <from> <to> <number>`.
 func (a *App) unmarshalRate(d *caddyfile.Dispenser) error {
 	var r Rate
 	if err := args(d, &r.From, &r.To, &r.Rate); err != nil {

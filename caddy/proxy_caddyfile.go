@@ -26,39 +26,14 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		deadline   <duration>
 //		class      inference|money
 //		breaker    <failures> <within> [<open_for>] | off
-//		cached_answer [first] <ttl> {
-//			max_bytes <size>
-//		}
+//		cached_answer [first] <ttl> { ... }
 //		idempotency <ttl> | off
-//		pack {
-//			max_wait       <duration>
-//			max_calls      <number>
-//			max_characters <number>
-//			across_users
-//			user_header    <field>
-//			verify         <percent> | off
-//			agreement      <percent>
-//		}
-//		canary <stable> <candidate> {
-//			share   <percent> <duration>
-//			guard   <names...>
-//			on_pass promote|hold
-//			sticky  conversation [<header>] | tenant
-//		}
-//		shadow <provider> <percent> {
-//			opt_out    <tenants...>
-//			queue      <number> [<size>]
-//			divergence <percent>
-//			pairs
-//		}
+//		pack { ... }
+//		canary <stable> <candidate> { ... }
+//		shadow <provider> <percent> { ... }
 //		remember_blocked <ttl> | off
 //		store_responses <ttl> | off
-//		limit      <tenant>|* {
-//			requests_per_second <number>
-//			burst               <number>
-//			tokens_per_minute   <number>
-//			concurrent          <number>
-//		}
+//		limit      <tenant>|* { ... }
 //		weight     <tenant>|* <number>
 //		priority   <tenant>|* high|normal|low
 //		budget     <tenant>|* <amount> <currency> day|month|<duration> [<zone>]
@@ -68,7 +43,7 @@ func parseProxy(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // Equal providers are joined by |, as alipay_a|alipay_b.
 //
 // residency, limit, weight and priority may be repeated, once for each tenant, and budget once for
-// each tenant and window.
+// each tenant and window. What stands in the blocks is in README.md, and in the forms beside what reads it.
 func (h *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if err := list(&h.Providers)(d); err != nil {

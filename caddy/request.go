@@ -61,24 +61,7 @@ type Request struct {
 	Zone string `json:"zone,omitempty"`
 }
 
-// unmarshalRequest reads the option request of a provider. Syntax:
-//
-//	request {
-//		inside <path> [object|string]
-//		field  <path> <template>
-//		value  <path> <template>
-//		member <name> <path>
-//		keep   <names...>
-//		drop   <names...>
-//		list   <names...>
-//		system <path>
-//		names  pascal
-//		stream_header <name> <value>
-//		time   ms|s|iso|iso_ms|basic|local|digits|rfc1123
-//		zone   <offset>
-//	}
-//
-// field, value, member and stream_header may be repeated.
+// unmarshalRequest reads the option request of a provider.
 func (p *Provider) unmarshalRequest(d *caddyfile.Dispenser) error { return readRequest(&p.Request)(d) }
 
 // readRequest reads the option request of a provider, or of a simulated app.

@@ -87,27 +87,7 @@ type SignatureAnswer struct {
 	Headers map[string]string `json:"headers,omitempty" placeholder:"text"`
 }
 
-// readSignature reads the option signature of a provider, or of a simulated app. Syntax:
-//
-//	signature {
-//		content         <template>
-//		canonical       <template>
-//		derive          <prefix> <templates...>
-//		header          <name> <template>
-//		answer {
-//			content <template>
-//			header  <name> <template>
-//		}
-//		encoding        hex|HEX|base64|base64url|base64_escaped
-//		hash            sha256|sha384|sha512|sha1
-//		time            ms|s|iso|iso_ms|basic|local|digits|rfc1123
-//		zone            <offset>
-//		key_encoding    text|hex|base64
-//		tolerance       <duration>
-//		allow_ambiguous
-//	}
-//
-// header may be repeated.
+// readSignature reads the option signature of a provider, or of a simulated app.
 func readSignature(to **Signature) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
 		if err := args(d); err != nil {

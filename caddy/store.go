@@ -256,7 +256,7 @@ func (s *openedStore) Destruct() error {
 	return nil
 }
 
-// unmarshalStore reads `store memory` or `store redis`; see parseApp.
+// unmarshalStore reads `store memory` or `store redis`.
 func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 	given := d.RemainingArgs()
 	switch {

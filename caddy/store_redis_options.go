@@ -144,7 +144,7 @@ func (r *Redis) resolve(s secrets) (o limiter.RedisOptions, files []string, err 
 	return o, files, o.Check()
 }
 
-// unmarshalBlock reads the block of `store redis`; see parseApp.
+// unmarshalBlock reads the block of `store redis`.
 func (r *Redis) unmarshalBlock(d *caddyfile.Dispenser) error {
 	return block(d, "store redis",
 		option{form: "address <addresses...>", read: func(d *caddyfile.Dispenser) error {

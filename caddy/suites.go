@@ -313,7 +313,7 @@ func (w *suiteWatch) StoreFailed(err error) {
 	w.logger.Error("the record of the suite cannot be read or written, and it is not run meanwhile", zap.Error(err))
 }
 
-// unmarshalSuite reads one `suite`; see parseApp.
+// unmarshalSuite reads one `suite`.
 func (a *App) unmarshalSuite(d *caddyfile.Dispenser) error {
 	var name string
 	if err := args(d, &name); err != nil {
