@@ -101,12 +101,13 @@ func TestHTTP2AndHTTP3(t *testing.T) {
 			read := ledger.New(ledger.Options{Path: filepath.Join(g.vars["dir"], "ledger.db"), LockWait: time.Millisecond})
 			read.Open()
 			defer func() { _ = read.Close() }()
+			lines, err := read.Lines(t.Context(), ledger.Query{})
 			outcomes := make(map[ledger.Outcome]int)
-			for _, line := range must(read.Lines(t.Context(), ledger.Query{})) {
+			for _, line := range lines {
 				outcomes[line.Outcome]++
 			}
 			if outcomes[ledger.Known] != 2 || outcomes[ledger.Estimated] != 2 || len(outcomes) != 2 {
-				t.Errorf("the ledger has %v", outcomes)
+				t.Errorf("the ledger has %v, %v", outcomes, err)
 			}
 		})
 	}
