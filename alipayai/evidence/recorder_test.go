@@ -5,9 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,104 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"filippo.io/age"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
-
-// logBuffer is a log as a file has it: JSON, one entry a line.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	wait chan struct{} // a write waits for it to be closed, unless it is nil
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	if b.wait != nil {
-		<-b.wait
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) Sync() error { return nil }
-
-func (b *logBuffer) logger() *zap.Logger {
-	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), b, zap.DebugLevel))
-}
-
-// entries are the entries so far.
-func (b *logBuffer) entries(t *testing.T) []map[string]any {
-	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var entries []map[string]any
-	for line := range bytes.Lines(b.text.Bytes()) {
-		var e map[string]any
-		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("%v in %s", err, line)
-		}
-		entries = append(entries, e)
-	}
-	return entries
-}
-
-// results counts what became of records.
-type results struct {
-	mu sync.Mutex
-	n  map[Result]int
-}
-
-func (r *results) observe(result Result) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.n == nil {
-		r.n = map[Result]int{}
-	}
-	r.n[result]++
-}
-
-func (r *results) of(result Result) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.n[result]
-}
-
-func flush(t *testing.T, r *Recorder) {
-	t.Helper()
-	if err := r.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// systemError is a record as the gateway makes them.
-func systemError() Record {
-	return Record{
-		Time: time.Date(2026, 11, 23, 7, 45, 0, 123e6, time.UTC), RequestID: "req_7f3a", Tenant: "acme", Provider: "alipay",
-		Endpoint: "chat.completions", Model: "alipay-1", Attempt: 1, Code: "SYSTEM_ERROR",
-		Request: Request{
-			Method: http.MethodPost, URL: "https://me:pw@api.example.test/v1/chat?token=t0psecret#x",
-			Header: http.Header{
-				"Authorization": {"Bearer t0psecret"}, "Signature": {"signature=t0psecret"}, "X-Api-Key": {"t0psecret"},
-				"Cookie": {"t0psecret"}, "Proxy-Authorization": {"t0psecret"}, "Client-Secret": {"t0psecret"},
-				"Alipay-App-Auth-Token": {"t0psecret"}, "X-Portkey-Virtual-Key": {"t0psecret"}, "X-Unknown": {"t0psecret"},
-				"Content-Type": {"application/json"}, "Client-Id": {"2026client"},
-			},
-			Body: Payload(`{"messages":[{"content":"card ` + visa + `"}]}`),
-		},
-		Response: Response{
-			Status: 500,
-			Header: http.Header{
-				"Set-Cookie": {"t0psecret"}, "Signature": {"t0psecret"}, "Authorization": {"t0psecret"}, "Alipay-Signature": {"t0psecret"},
-				"X-Auth-Token": {"t0psecret"}, "Content-Type": {"application/json"}, "X-Request-Id": {"up1"}, "X-Debug": {"node7"},
-			},
-			Body: Payload(`{"code":"SYSTEM_ERROR","message":"for ` + mobile + `","sign":"t0psecret"}`),
-		},
-	}
-}
 
 func TestRecorderLogs(t *testing.T) {
 	var log logBuffer
@@ -313,93 +214,5 @@ func TestRecorderInParallel(t *testing.T) {
 	flush(t, r)
 	if got := counted.of(Logged); got != 400 {
 		t.Errorf("%d of 400 logged", got)
-	}
-}
-
-// A directory that cannot be written to costs the sealed record only, and is
-// logged once, without the payload.
-func TestSealingFails(t *testing.T) {
-	var log logBuffer
-	var counted results
-	notADir := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(notADir, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	vault, _ := newVault(t, VaultOptions{Dir: notADir})
-	r := NewRecorder(Options{Logger: log.logger(), Vault: vault, Observe: counted.observe})
-	for range 3 {
-		r.Record(systemError())
-	}
-	flush(t, r)
-	if counted.of(SealFailed) != 3 || counted.of(Logged) != 3 {
-		t.Errorf("counted %v", counted.n)
-	}
-	logged := 0
-	for _, e := range log.entries(t) {
-		if e["msg"] == "evidence could not be sealed" {
-			logged++
-			if e["request_id"] != "req_7f3a" || !strings.HasPrefix(e["error"].(string), "dir: ") {
-				t.Errorf("logged as %v", e)
-			}
-		}
-	}
-	if logged != 1 || strings.Contains(log.text.String(), visa) {
-		t.Errorf("logged %d times in %s", logged, log.text.String())
-	}
-}
-
-// A disk that hangs holds up neither calls nor the log.
-func TestSealingHangs(t *testing.T) {
-	testwait.Bubble(t, func(t *testing.T) {
-		var log logBuffer
-		var counted results
-		stuck := &badRecipient{wait: make(chan struct{})}
-		vault, err := NewVault(VaultOptions{Dir: t.TempDir(), Recipients: []age.Recipient{stuck}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := NewRecorder(Options{Logger: log.logger(), Vault: vault, MaxRecords: 2, Observe: counted.observe})
-		for range 5 {
-			r.Record(systemError())
-			synctest.Wait()
-		}
-		if counted.of(Logged) != 5 || counted.of(Dropped) != 2 {
-			t.Errorf("counted %v", counted.n)
-		}
-		close(stuck.wait)
-		flush(t, r)
-		if counted.of(SealFailed) != 3 {
-			t.Errorf("counted %v", counted.n)
-		}
-		// What was half written is gone.
-		if got := files(t, vault); len(got) != 0 {
-			t.Errorf("files %v", got)
-		}
-	})
-}
-
-// A redactor that fails must not end the process, nor show what it was given.
-func TestRedactionFails(t *testing.T) {
-	fields := guarded(systemError(), func(Record) []zap.Field { panic(visa) })
-	enc := zapcore.NewMapObjectEncoder()
-	for _, f := range fields {
-		f.AddTo(enc)
-	}
-	if enc.Fields["redaction_failed"] != true || enc.Fields["request_id"] != "req_7f3a" || enc.Fields["request_body"] != nil {
-		t.Errorf("fields %v", enc.Fields)
-	}
-}
-
-func TestSealedURL(t *testing.T) {
-	for in, want := range map[string]string{
-		"https://u:p@h.test/a?key=1&b=2#f": "https://h.test/a?b=-&key=-",
-		"https://h.test/a%20b":             "https://h.test/a%20b",
-		"":                                 "",
-		"mailto:x?key=1":                   withheld,
-		"http://h\x7f/":                    withheld,
-	} {
-		if got := withoutSecrets(in); got != want {
-			t.Errorf("withoutSecrets(%q) = %q, want %q", in, got, want)
-		}
 	}
 }

@@ -3,13 +3,8 @@ package replay
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"net"
-	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,26 +186,6 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// lossy loses one reply when it is told to: with the connection, after the
-// command was obeyed.
-type lossy struct{ lose atomic.Bool }
-
-func (l *lossy) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (l *lossy) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (l *lossy) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, command redis.Cmder) error {
-		err := next(ctx, command)
-		if err == nil && l.lose.CompareAndSwap(true, false) {
-			return io.EOF
-		}
-		return err
-	}
-}
-
 func TestReplyLostWithItsConnection(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(context.Context, Claim) error
@@ -242,100 +217,6 @@ func TestReplyLostWithItsConnection(t *testing.T) {
 			}
 		})
 	}
-}
-
-// crossedCalls is how many calls are interleaved: -calls 1000000 makes a soak of it.
-var crossedCalls = flag.Int("calls", 20_000, "calls of TestRepliesAreNotCrossed")
-
-func TestRepliesAreNotCrossed(t *testing.T) {
-	calls, workers := *crossedCalls, 32
-	server := redistest.Start(t)
-	o := redisOptions(t, limiter.RedisOptions{Addresses: []string{server.Addr}})
-	hasty := o
-	hasty.Timeout, hasty.ClaimTimeout = 300*time.Microsecond, 300*time.Microsecond
-	var good, cancelled, unavailable, crossed atomic.Int64
-	count := func(text, want string, err error) {
-		switch {
-		case errors.Is(err, context.Canceled):
-			cancelled.Add(1)
-		case errors.Is(err, ErrUnavailable):
-			unavailable.Add(1)
-		case err != nil:
-			t.Error(err)
-		case text != want:
-			crossed.Add(1)
-		default:
-			good.Add(1)
-		}
-	}
-	var working sync.WaitGroup
-	for worker := range workers {
-		working.Go(func() {
-			for i := range calls / workers / 2 {
-				seed := uint64(worker*calls + i)
-				options := o
-				if random(seed, 10) == 1 {
-					options = hasty // loses replies in the middle
-				}
-				ctx, cancel := context.WithCancel(t.Context())
-				if random(seed, 10) == 2 {
-					go cancel()
-				}
-				key, text := NewKey("call", strconv.FormatUint(seed, 10)), fmt.Sprint("answer ", seed)
-				var err error
-				if i%2 == 0 {
-					err = NewRedisCache(options).Put(ctx, tenantOf(key), key, answerOf(text), time.Minute)
-				} else {
-					err = finishOnce(ctx, NewRedisClaims(options), key, text)
-				}
-				count("", "", err)
-				if err == nil {
-					got, err := replayed(ctx, options, i%2 == 0, key)
-					count(got, text, err)
-				}
-				cancel()
-			}
-		})
-	}
-	working.Wait()
-	t.Logf("%d good, %d cancelled, %d unavailable", good.Load(), cancelled.Load(), unavailable.Load())
-	if crossed.Load() != 0 {
-		t.Errorf("%d replies went to other callers", crossed.Load())
-	}
-	if good.Load() < int64(calls/2) || cancelled.Load() == 0 || unavailable.Load() == 0 {
-		t.Error("the mixture is not the one that was meant")
-	}
-}
-
-// finishOnce makes a claim and finishes it.
-func finishOnce(ctx context.Context, claims Claims, key Key, text string) error {
-	claim, answer, err := claims.Claim(ctx, tenantOf(key), key, requestOf(1), time.Minute)
-	if err != nil {
-		return err
-	}
-	if answer != nil {
-		return fmt.Errorf("an unused key has the answer %q", answer.Body)
-	}
-	return claim.Finish(ctx, answerOf(text), time.Minute)
-}
-
-// replayed is the body that is kept under a key.
-func replayed(ctx context.Context, o RedisOptions, cached bool, key Key) (string, error) {
-	if cached {
-		answer, ok, err := NewRedisCache(o).Get(ctx, tenantOf(key), key)
-		if err == nil && !ok {
-			err = errors.New("a cached answer is gone")
-		}
-		return string(answer.Body), err
-	}
-	_, answer, err := NewRedisClaims(o).Claim(ctx, tenantOf(key), key, requestOf(1), time.Minute)
-	if err != nil {
-		return "", err
-	}
-	if answer == nil {
-		return "", errors.New("a finished answer is gone")
-	}
-	return string(answer.Body), nil
 }
 
 // A master that is lost takes no claim with it: its replica has them, and until then nothing can be claimed.
@@ -376,25 +257,6 @@ func TestClaimsThroughAClusterFailover(t *testing.T) {
 		t.Error(err)
 	}
 	wantClaim(t, claims, keys[0], requestOf(0), "answer late")
-}
-
-// failing answers every command with an error, and counts them.
-type failing struct {
-	err      error
-	commands atomic.Int32
-}
-
-func (f *failing) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (f *failing) ProcessHook(redis.ProcessHook) redis.ProcessHook {
-	return func(context.Context, redis.Cmder) error {
-		f.commands.Add(1)
-		return f.err
-	}
 }
 
 // A claim that failed is released where it may have been made, and only there.
