@@ -91,17 +91,21 @@ func TestSpacing(t *testing.T) {
 	}
 	tests := map[string]struct {
 		at       []time.Time
+		most     int
 		tightest time.Duration
 		mean     float64
 	}{
-		"none":          {nil, 0, 0},
-		"one window":    {every(time.Millisecond, perSecond), 0, 0},
-		"evenly":        {every(20*time.Millisecond, 201), time.Second, 50},
-		"in bursts":     {bursts(4), 1010 * time.Millisecond, 50 / 1.01},
-		"one more each": {every(10*time.Millisecond, perSecond+1), 500 * time.Millisecond, 100},
+		"none":          {nil, 0, 0, 0},
+		"one window":    {every(time.Millisecond, perSecond), perSecond, 0, 0},
+		"evenly":        {every(20*time.Millisecond, 201), perSecond, time.Second, 50},
+		"in bursts":     {bursts(4), perSecond, 1010 * time.Millisecond, 50 / 1.01},
+		"one more each": {every(10*time.Millisecond, perSecond+1), perSecond + 1, 500 * time.Millisecond, 100},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			if most := most(tt.at); most != tt.most {
+				t.Errorf("%d in a second, want %d", most, tt.most)
+			}
 			tightest, mean := spacing(tt.at)
 			if tightest != tt.tightest || mean < tt.mean-0.001 || mean > tt.mean+0.001 {
 				t.Errorf("%v and %v, want %v and %v", tightest, mean, tt.tightest, tt.mean)

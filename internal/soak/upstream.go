@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,7 +15,7 @@ import (
 // arrivals is what the upstream has counted.
 type arrivals struct {
 	Count int `json:"count"`
-	// Most is the most in any sliding second, as the simulator counts them.
+	// Most is the most in any sliding second.
 	Most int `json:"most"`
 	// Tightest is the least time that perSecond+1 in a row took.
 	Tightest time.Duration `json:"tightest"`
@@ -35,20 +37,37 @@ func serveUpstream() (u *upstream, addr string, err error) {
 	if u.sim, err = sandbox.New(sandbox.Config{RequestsPerSecond: -1}); err != nil {
 		return nil, "", err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return nil, "", err
 	}
-	server := &http.Server{Handler: u, ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(l) }() // ends with the process
+	stamping, err := stamps(l)
+	if err != nil {
+		return nil, "", err
+	}
+	server := &http.Server{Handler: u, ReadHeaderTimeout: time.Minute, ConnContext: withConn}
+	go func() { _ = server.Serve(stamping) }() // ends with the process
 	return u, l.Addr().String(), nil
 }
 
-// ServeHTTP notes when a call arrives, before anything else is done for it.
+// connKey is the key of a request's connection in its context.
+type connKey struct{}
+
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// arrivedAt is when the head of a request came.
+func arrivedAt(r *http.Request) time.Time {
+	return r.Context().Value(connKey{}).(*stampedConn).arrivedAt()
+}
+
+// ServeHTTP notes when a call arrived, before anything else is done for it.
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		at := arrivedAt(r)
 		u.mu.Lock()
-		u.at = append(u.at, time.Now())
+		u.at = append(u.at, at)
 		u.mu.Unlock()
 	}
 	u.sim.ServeHTTP(w, r)
@@ -57,12 +76,22 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (u *upstream) arrivals() arrivals {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	a := arrivals{Count: len(u.at)}
-	for _, n := range u.sim.Stats().PeakPerSecond {
-		a.Most = max(a.Most, n)
-	}
+	slices.SortFunc(u.at, time.Time.Compare)
+	a := arrivals{Count: len(u.at), Most: most(u.at)}
 	a.Tightest, a.Mean = spacing(u.at)
 	return a
+}
+
+// most is how many arrivals a sliding second has at most.
+func most(at []time.Time) (most int) {
+	first := 0
+	for i := range at {
+		for at[i].Sub(at[first]) >= time.Second {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
 }
 
 // spacing is the least time that perSecond+1 arrivals in a row took, and how
