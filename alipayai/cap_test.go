@@ -184,25 +184,27 @@ func TestQueueIsFull(t *testing.T) {
 
 // A client that leaves the queue is taken out at once, and costs the others nothing.
 func TestClientThatLeavesTheQueue(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, capped(newCap(1, 8*time.Second)))
-	r.chat("hello")
-	r.outcome()
-	ctx, leave := context.WithCancel(t.Context())
-	waiting := r.inBackground(ctx, chatBody("leaves"))
-	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
-	began := time.Now()
-	leave()
-	receive(t, waiting, "the client")
-	if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 0 {
-		t.Errorf("outcome %+v", o)
-	}
-	if took := time.Since(began); took > 2*time.Second || r.waiting() != 0 {
-		t.Errorf("%d wait %v after the client has left", r.waiting(), took)
-	}
-	if !slices.Equal(r.seen.rejections(), []string{string(limiter.ClientGone)}) {
-		t.Errorf("the observer got %v", r.seen.rejections())
-	}
-	r.wantTraffic(1, 1)
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, sandbox.Config{}, capped(newCap(1, 8*time.Second)))
+		r.chat("hello")
+		r.outcome()
+		ctx, leave := context.WithCancel(t.Context())
+		waiting := r.inBackground(ctx, chatBody("leaves"))
+		waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
+		began := time.Now()
+		leave()
+		receive(t, waiting, "the client")
+		if o := r.outcome(); o.Status != failure.ClientClosedRequest || o.Code != failure.CodeClientGone || o.Attempts != 0 {
+			t.Errorf("outcome %+v", o)
+		}
+		if took := time.Since(began); took != 0 || r.waiting() != 0 {
+			t.Errorf("%d wait %v after the client has left", r.waiting(), took)
+		}
+		if !slices.Equal(r.seen.rejections(), []string{string(limiter.ClientGone)}) {
+			t.Errorf("the observer got %v", r.seen.rejections())
+		}
+		r.wantTraffic(1, 1)
+	})
 }
 
 // A window that cannot be asked for a permit is no client's fault.
@@ -216,10 +218,12 @@ func TestWindowThatFails(t *testing.T) {
 
 // Who waits when the gateway shuts down may try elsewhere at once.
 func TestDrainedCallsAreToldSo(t *testing.T) {
-	r := newRig(t, sandbox.Config{}, capped(newCap(1, 8*time.Second)))
-	r.chat("takes a permit")
-	waiting := r.inBackground(t.Context(), chatBody("waits"))
-	waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
-	r.provider.Cap.Queue.Drain()
-	wantError(t, receive(t, waiting, "the call that waited"), http.StatusServiceUnavailable, "draining")
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, sandbox.Config{}, capped(newCap(1, 8*time.Second)))
+		r.chat("takes a permit")
+		waiting := r.inBackground(t.Context(), chatBody("waits"))
+		waitFor(t, "the call to wait", func() bool { return r.waiting() == 1 })
+		r.provider.Cap.Queue.Drain()
+		wantError(t, receive(t, waiting, "the call that waited"), http.StatusServiceUnavailable, "draining")
+	})
 }

@@ -156,23 +156,19 @@ func TestUnreadableCallsReachTheProxy(t *testing.T) {
 // One that then stops in its body gets 408, as without a matcher.
 func TestMatchedUploads(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	g.load(`servers {
-		timeouts {
-			read_body 500ms
-		}
-	}`+oneProvider, matchedSite)
 	body := chatBody("my card was declined", false)
 	for name, c := range map[string]struct {
-		path, sent string
-		continues  bool
-		status     int
+		path, sent, within string
+		continues          bool
+		status             int
 	}{
-		"whole":        {chatPath, body, true, 200},
-		"stops":        {chatPath, body[:10], true, 408},
-		"never begins": {chatPath, "", true, 408},
-		"another path": {"/v1/images", "", false, 404},
+		"whole":        {chatPath, body, "15s", true, 200},
+		"stops":        {chatPath, body[:10], "500ms", true, 408},
+		"never begins": {chatPath, "", "500ms", true, 408},
+		"another path": {"/v1/images", "", "500ms", false, 404},
 	} {
 		t.Run(name, func(t *testing.T) {
+			g.load("servers {\n\t\ttimeouts {\n\t\t\tread_body "+c.within+"\n\t\t}\n\t}"+oneProvider, matchedSite)
 			conn, err := net.Dial("tcp", g.vars["gateway"])
 			if err != nil {
 				t.Fatal(err)

@@ -15,15 +15,16 @@ import (
 
 // TestSlowUpload holds what OPERATIONS.md says of uploads: with the server's
 // read_body, a client that stops in the middle of its body gets 408 and loses its
-// connection, and a call whose answer takes longer than that goes on.
+// connection, and a call whose answer takes longer than that goes on. That one needs
+// time for its own body, which counts from when it has connected.
 func TestSlowUpload(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
 	g.load(`servers {
 		timeouts {
-			read_body 500ms
+			read_body 2s
 		}
 	}`+oneProvider, proxySite)
-	if a := g.do("POST", chatPath, chatBody("[[fault:latency=800ms]] tea", false)); a.status != http.StatusOK {
+	if a := g.do("POST", chatPath, chatBody("[[fault:latency=2500ms]] tea", false)); a.status != http.StatusOK {
 		t.Fatalf("an answer that takes longer: status %d: %s", a.status, a.body)
 	}
 
