@@ -76,7 +76,7 @@ func stampOf(control []byte) time.Time {
 		const size = 16 // of a struct timespec
 		if m.Header.Level == syscall.SOL_SOCKET && m.Header.Type == syscall.SCM_TIMESTAMPNS && len(m.Data) >= size {
 			seconds, nanoseconds := binary.NativeEndian.Uint64(m.Data), binary.NativeEndian.Uint64(m.Data[size/2:])
-			return time.Unix(int64(seconds), int64(nanoseconds)) //nolint:gosec // of the kernel's
+			return time.Unix(int64(seconds), int64(nanoseconds))
 		}
 	}
 	return time.Now()
