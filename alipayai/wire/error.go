@@ -225,10 +225,11 @@ func (s *scanner) tencentError(e *envelope, member string) error {
 			return err
 		})
 	}
-	err := error(nil)
-	if member == "ErrorMsg" {
+	var err error
+	switch member {
+	case "ErrorMsg":
 		err = read()
-	} else {
+	default:
 		err = s.eachMember(func(name []byte) error {
 			switch string(name) {
 			case "Error":
