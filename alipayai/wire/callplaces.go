@@ -131,9 +131,9 @@ func (c *placedCall) again(id, name string, chunk int) bool {
 	return name != "" && c.name != "" && c.named == chunk && chunk > 0 && (id == "" || id != c.id)
 }
 
-// goesOn reports whether a piece has more of the call's arguments, be its id another: vLLM has made one for each piece where the
-// request names the tool or wants any, and named it each time (https://github.com/vllm-project/vllm/pull/23522), as did
-// https://github.com/cubist38/mlx-openai-server/pull/216. The arguments have begun then, and what comes can stand where they are.
+// goesOn reports whether a piece has more of the call's arguments, be its id another: servers have made one for each piece, and named it
+// each time (https://github.com/vllm-project/vllm/pull/23522 of gpt-oss, https://github.com/cubist38/mlx-openai-server/pull/216). The
+// arguments have begun then, and what comes can stand where they are.
 func (c *placedCall) goesOn(name, arguments string) bool {
 	return name != "" && name == c.name && c.end.begun && !c.end.reached() && arguments != "" &&
 		(c.end.takesObject() || !strings.HasPrefix(strings.TrimLeft(arguments, " \t\r\n"), "{"))
