@@ -30,6 +30,9 @@ import (
 //     https://github.com/BerriAI/litellm/pull/31634). Clients read them without a look:
 //     https://github.com/openai/openai-agents-js/issues/664, https://github.com/openai/openai-python/pull/3502,
 //     https://github.com/simonw/llm/issues/1521. Those of an answer that was cut stay.
+//   - arguments that {} only stands for until they come, in a stream, as of Bedrock and Gemini: clients join both
+//     (https://github.com/openai/openai-agents-js/pull/712, https://github.com/microsoft/autogen/pull/7549, https://github.com/ogx-ai/ogx/pull/5462).
+//     So a call that begins with {} has none yet, and gets {} at its end where none came.
 //   - arguments that come once: what comes behind a whole object says it again.
 //   - an id and a name that come once: a later piece with another for it, or none, or null, gives no call at all to clients that add what
 //     comes to what they have, or put it in its place (https://github.com/open-webui/open-webui/issues/22177,
@@ -44,8 +47,8 @@ type callCompleter struct {
 	id string // the answer's own, of which those of its calls are made
 	// choices are the calls of each choice.
 	choices map[string]*choiceCalls
-	// cut says that the choice that is completed was cut for its length, filtered or broken off.
-	cut bool
+	// cut says that the choice that is completed was cut for its length, filtered or broken off, and ends that it has a finish reason.
+	cut, ends bool
 }
 
 // called reports whether a choice has called a tool.
@@ -63,6 +66,8 @@ type choiceCalls struct {
 	named bool
 	// silent are those of functions that have had no arguments yet, by their places.
 	silent []int
+	// stood says that {} has stood for a call's arguments, which are silent then.
+	stood bool
 	// calling says that the last finish reason is one that a choice with tool calls may have.
 	calling bool
 	// said is what the client has of each call, by its place.
@@ -143,7 +148,7 @@ func (c *choiceCalls) rest(before int) (pieces []byte) {
 func (c *callCompleter) atEnd() (choices []byte) {
 	for _, choice := range slices.Sorted(maps.Keys(c.choices)) {
 		of := c.choices[choice]
-		if !of.named || !of.calling || len(of.silent) == 0 {
+		if !of.named || !of.calling && !of.stood || len(of.silent) == 0 {
 			continue
 		}
 		index := choice
@@ -209,6 +214,9 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		switch {
 		case streamed && p.argumentsAt != (span{}) && of.repeatsArguments(n, &p):
 			e.replace(p.argumentsAt, []byte(`""`))
+		case streamed && begins && !c.ends && p.ofFunction && p.name != "" && !wire.IsNoName(p.name) && strings.TrimSpace(p.arguments) == "{}":
+			e.replace(p.argumentsAt, []byte(`""`))
+			p.arguments, of.stood = "", true
 		case p.argumentsAt != (span{}):
 			e.arguments(p.argumentsAt, streamed, c.cut)
 		case !streamed && !c.cut && p.ofFunction && p.name != "":

@@ -18,76 +18,76 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"function":{"arguments":"{\"a\":1}","name":"f"},"id":"a","type":"function"}`},
 		},
 		"https://github.com/openai/openai-python/issues/2806, two": {
-			[]string{`{"function":{"arguments":"{}","name":"f"},"id":"a","type":"function"}`, `{"function":{"arguments":"{}","name":"f"},"id":"b","type":"function"}`},
-			[]string{`{"index":0,"function":{"arguments":"{}","name":"f"},"id":"a","type":"function"}`, `{"index":1,"function":{"arguments":"{}","name":"f"},"id":"b","type":"function"}`},
+			[]string{`{"function":{"arguments":"{\"z\":1}","name":"f"},"id":"a","type":"function"}`, `{"function":{"arguments":"{\"z\":1}","name":"f"},"id":"b","type":"function"}`},
+			[]string{`{"index":0,"function":{"arguments":"{\"z\":1}","name":"f"},"id":"a","type":"function"}`, `{"index":1,"function":{"arguments":"{\"z\":1}","name":"f"},"id":"b","type":"function"}`},
 		},
 		"https://github.com/ollama/ollama/issues/7881, two at once": {
-			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
+			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}},{"id":"b","type":"function","function":{"name":"g","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/vercel/ai/issues/7238, in pieces": {
 			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"function":{"arguments":"{\"a\""}}`, `{"function":{"arguments":":1}"}}`},
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"a\""}}`, `{"index":0,"function":{"arguments":":1}"}}`},
 		},
 		"an index that is null": {
-			[]string{`{"index": null,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index": 0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index": null,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index": 0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/anomalyco/opencode/pull/47954": {
-			[]string{`{"index":0,"function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"id":"` + first + `","type":"function","index":0,"function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"id":"` + second + `","type":"function","index":1,"function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`, `{"index":1,"function":{"name":"f","arguments":"{\"z\":1}"}}`},
+			[]string{`{"id":"` + first + `","type":"function","index":0,"function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`, `{"id":"` + second + `","type":"function","index":1,"function":{"name":"f","arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/binaricat/Netcatty/pull/1007": {
-			[]string{`{"index":0,"id":"","type":"function","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
 		},
 		"neither": {
-			[]string{`{"function":{"name":"f","arguments":"{}"}}`, `{"function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"function":{"name":"f","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"` + first + `","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":1,"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
 		},
 		"a custom tool": {
 			[]string{`{"index":0,"type":"custom","custom":{"name":"f","input":"x"}}`},
 			[]string{`{"id":"` + first + `","index":0,"type":"custom","custom":{"name":"f","input":"x"}}`},
 		},
 		"https://github.com/su-kaka/gcli2api/pull/406": {
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","type":"function","function":{"name":"g","arguments":"{}"},"index":0}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","type":"function","function":{"name":"g","arguments":"{}"},"index":2}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","type":"function","function":{"name":"g","arguments":"{\"z\":1}"},"index":0}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{\"x\":2}"}}`, `{"id":"c","type":"function","function":{"name":"g","arguments":"{\"z\":1}"},"index":2}`},
 		},
 		"https://github.com/ollama/ollama/issues/15457, in pieces": {
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`, `{"index":1,"id":"c","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\""}},{"index":0,"function":{"arguments":":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`, `{"index":2,"id":"c","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/AstrBotDevs/AstrBot/pull/9593": {
-			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`, `{"index":2,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`},
+			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`, `{"index":2,"id":"b","type":"function","function":{"name":"g","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/agentgateway/agentgateway/issues/2965": {
-			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"index":3,"id":"b","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":3,"function":{"arguments":"}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":1,"function":{"arguments":"}"}}`},
+			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}},{"index":3,"id":"b","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":3,"function":{"arguments":"}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":1,"function":{"arguments":"}"}}`},
 		},
 		"an index from 1, twice": {
-			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":2,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":2,"id":"c","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/open-webui/open-webui/issues/27195": {
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":null}}`, `{"index":0,"function":{"arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":null}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
 		},
 		"indexes in another order": {
-			[]string{`{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"function":{"arguments":" "}}`},
-			[]string{`{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`},
+			[]string{`{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":1,"function":{"arguments":" "}}`},
+			[]string{`{"index":0,"id":"b","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":0,"function":{"arguments":" "}}`},
 		},
 		"https://github.com/vercel/ai/issues/6041": {
-			[]string{`{"index":0,"id":"a","type":null,"function":{"name":"f","arguments":""}}`, `{"index":0,"type":null,"function":{"arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"type":"function","function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":null,"function":{"name":"f","arguments":""}}`, `{"index":0,"type":null,"function":{"arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"type":"function","function":{"arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/sandbaseai/sandbase-harness/pull/220": {
-			[]string{`{"index":0,"id":"a","type":"","function":{"name":"f","arguments":""}}`, `{"type":"FUNCTION","index":0,"function":{"arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"type":"function","index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"","function":{"name":"f","arguments":""}}`, `{"type":"FUNCTION","index":0,"function":{"arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"type":"function","index":0,"function":{"arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/vllm-project/vllm/issues/16340": {
-			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
-			[]string{`{"type":"function","index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
+			[]string{`{"type":"function","index":0,"id":"a","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/anomalyco/opencode/issues/43328": {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"id":null,"type":null,"function":{"name":null,"arguments":"{"}}`, `{"id": "","index":0,"function":{"arguments":"}","name":""}}`},
@@ -98,24 +98,24 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"type":"function","function":{"arguments":"{"}}`, `{"index":0,"type":"function","function":{"arguments":"}"}}`, `{"index":0,"function":{}}`, `{}`},
 		},
 		"https://github.com/Sliverkiss/workbuddy2api/issues/82, without an index": {
-			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"id":"a","type":"function","function":{"name":"f","arguments":"}"}}`, `{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"index":0,"type":"function","function":{"arguments":"}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}`},
+			[]string{`{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"id":"a","type":"function","function":{"name":"f","arguments":"}"}}`, `{"id":"b","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"index":0,"type":"function","function":{"arguments":"}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}`},
 		},
 		"https://github.com/continuedev/continue/pull/5849, a name in parts": {
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"edit_ex","arguments":""}}`, `{"index":0,"function":{"name":"isting_file"}}`, `{"index":0,"function":{"name":"edit_existing_file","arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"edit_ex","arguments":""}}`, `{"index":0,"function":{"name":"isting_file"}}`, `{"index":0,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"edit_ex","arguments":""}}`, `{"index":0,"function":{"name":"isting_file"}}`, `{"index":0,"function":{"name":"edit_existing_file","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"edit_ex","arguments":""}}`, `{"index":0,"function":{"name":"isting_file"}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
 		},
 		"an id and a name that come late": {
-			[]string{`{"index":0,"id":null,"type":"function","function":{"name":"","arguments":""}}`, `{"index":0,"id":"a","function":{"name":""}}`, `{"index":0,"id":"a","function":{"name":"f"}}`, `{"index":1,"type":"function","function":{"arguments":""}}`, `{"index":1,"function":{"name":"f","arguments":"{}"}}`, `{"index":1,"id":"late"}`},
-			[]string{`{"index":0,"id":null,"type":"function","function":{"name":"","arguments":""}}`, `{"index":0,"id":"a","function":{"name":""}}`, `{"index":0,"function":{"name":"f"}}`, `{"index":1,"type":"function","function":{"arguments":""}}`, `{"id":"` + second + `","index":1,"function":{"name":"f","arguments":"{}"}}`, `{"index":1}`},
+			[]string{`{"index":0,"id":null,"type":"function","function":{"name":"","arguments":""}}`, `{"index":0,"id":"a","function":{"name":""}}`, `{"index":0,"id":"a","function":{"name":"f"}}`, `{"index":1,"type":"function","function":{"arguments":""}}`, `{"index":1,"function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":1,"id":"late"}`},
+			[]string{`{"index":0,"id":null,"type":"function","function":{"name":"","arguments":""}}`, `{"index":0,"id":"a","function":{"name":""}}`, `{"index":0,"function":{"name":"f"}}`, `{"index":1,"type":"function","function":{"arguments":""}}`, `{"id":"` + second + `","index":1,"function":{"name":"f","arguments":"{\"z\":1}"}}`, `{"index":1}`},
 		},
 		"a custom tool's, again": {
 			[]string{`{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}`, `{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"y"}}`},
 			[]string{`{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}`, `{"index":0,"type":"custom","custom":{"input":"y"}}`},
 		},
 		"an index twice, and a name that comes behind its id": {
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function"}`, `{"index":0,"function":{"name":"g","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"type":"function"}`, `{"id":"` + second + `","type":"function","index":1,"function":{"name":"g","arguments":""}}`, `{"index":1,"function":{"arguments":"{}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function"}`, `{"index":0,"function":{"name":"g","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"type":"function"}`, `{"id":"` + second + `","type":"function","index":1,"function":{"name":"g","arguments":""}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`},
 		},
 		"an index twice, and no name": {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"arguments":"{\"y\":1}"}}`},
@@ -129,9 +129,12 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":0,"function":{"arguments":"{\"x\":1}"}}`, `{"index":0,"function":{"arguments":"\n"}}`},
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":0,"function":{"arguments":""}}`, `{"index":0,"function":{"arguments":"\n"}}`},
 		},
-		"arguments behind {}": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`, `{"index":0,"function":{"arguments":"{\"x\":1}"}}`}, nil},
-		"all there":           {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}}`}, nil},
-		"odd":                 {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
+		"https://github.com/openai/openai-agents-js/pull/712": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`, `{"index":0,"function":{"arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":{}}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":" "}}`, `{"index":0,"function":{"arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":""}}`},
+		},
+		"all there": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`}, nil},
+		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chunk := func(calls string) string {

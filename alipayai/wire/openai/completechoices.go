@@ -110,6 +110,7 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 	}
 	begins := streamed && c.begins(number) && c.hasTools
 	said, before := translate.Unquote(e.text(finish)), c.begunCalls(index)
+	c.ends = said != ""
 	c.cut = wire.EndingOf(wire.FinishWord(said)) == wire.EndingCut
 	switch v := e.text(delta); {
 	case v.Kind() == '{':

@@ -13,7 +13,8 @@ import (
 func TestCompletedChoices(t *testing.T) {
 	const (
 		begun = `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`
-		calls = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}`
+		calls = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"z\":1}"}}]},"finish_reason":null}`
+		empty = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}`
 		stop  = `{"index":0,"delta":{},"finish_reason":"stop"}`
 		// Two calls of which none has arguments, and what they lack.
 		silent = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}},{"index":1,"id":"b","type":"function","function":{"name":"g"}}]},"finish_reason":null}`
@@ -66,7 +67,9 @@ func TestCompletedChoices(t *testing.T) {
 		"at once":                     {{begun}, {strings.Replace(silent, "null", `"tool_calls"`, 1)}}, // see TestCompletedAtEnd
 		"behind a list of none":       {{begun}, {silent}, {strings.Replace(ended, "{}", `{"tool_calls":[]}`, 1), strings.Replace(ended, "{}", `{"tool_calls":[`+rest+`]}`, 1)}},
 		"arguments of one":            {{begun}, {silent}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":1}"}}]}}`}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]}`, 1)}},
-		"white space for arguments":   {{begun}, {strings.Replace(calls, "{}", " ", 1)}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, 1)}},
+		"{} for arguments":            {{begun}, {empty, strings.Replace(empty, "{}", "", 1)}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, 1)}},
+		"{} for arguments, at once":   {{begun}, {strings.Replace(empty, "null", `"tool_calls"`, 1)}},
+		"white space for arguments":   {{begun}, {strings.Replace(empty, "{}", " ", 1)}, {ended, strings.Replace(ended, "{}", `{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}`, 1)}},
 		"none, and cut":               {{begun}, {silent}, {strings.Replace(stop, "stop", "length", 1)}},
 		"none, and the choice is one": {{begun}, {silent}, {strings.Replace(ended, `"index":0`, `"index":1`, 1), strings.NewReplacer(`"index":0`, `"index":1`, "{}", `{"role":"assistant"}`).Replace(ended)}},
 		"no input":                    {{begun}, {`{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":""}}]}}`}, {ended}},
@@ -122,6 +125,7 @@ func TestCompletedAtEnd(t *testing.T) {
 		"at once":           {[]string{begins}, rest},
 		"at once, and more": {[]string{begins, strings.ReplaceAll(begins, `0,"id":"a"`, `1,"id":"b"`), strings.ReplaceAll(more, `"index":0,"function"`, `"index":1,"function"`)}, rest},
 		"and cut":           {[]string{begins, strings.Replace(last, "tool_calls", "length", 1)}, ""},
+		"{}, and cut":       {[]string{strings.NewReplacer(`""`, `"{}"`, `"tool_calls"}`, "null}").Replace(begins), strings.Replace(last, "tool_calls", "length", 1)}, rest},
 		"no reason":         {[]string{strings.Replace(begins, `"tool_calls"}`, "null}", 1)}, ""},
 	} {
 		for _, end := range []string{"data: [DONE]\n\n", ""} {
@@ -141,7 +145,7 @@ func TestCompletedAtEnd(t *testing.T) {
 			if end == "" {
 				got, _, _ = d.End(got)
 			}
-			want := stream.String() + tt.rest
+			want := strings.Replace(stream.String(), `"name":"f","arguments":"{}"`, `"name":"f","arguments":""`, 1) + tt.rest
 			if name != "no reason" || end != "" {
 				want += "data: [DONE]\n\n"
 			}
