@@ -82,7 +82,7 @@ func TestConsentsWaitForTheirOwnFileOnly(t *testing.T) {
 				if len(s.turns) != 0 {
 					t.Errorf("kept are the turns at %v", s.turns)
 				}
-				time.Sleep(time.Minute) // by which the storage notices that it has given its locks back
+				testwait.Pass(time.Minute) // by which the storage notices that it has given its locks back
 			})
 		})
 	}
