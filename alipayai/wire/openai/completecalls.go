@@ -146,6 +146,9 @@ func (c *choiceCalls) rest(before int) (pieces []byte) {
 
 // atEnd gives the choices of a chunk that gives the calls what they still lack at the end of the stream, with commas between them.
 func (c *callCompleter) atEnd() (choices []byte) {
+	if len(c.choices) == 0 { // as of most streams, for which no iterator is made
+		return nil
+	}
 	for _, choice := range slices.Sorted(maps.Keys(c.choices)) {
 		of := c.choices[choice]
 		if !of.named || !of.calling && !of.stood || len(of.silent) == 0 {
