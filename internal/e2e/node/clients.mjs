@@ -57,7 +57,7 @@ const steps = {
   },
   async 'anthropic errors'() {
     try {
-      await anthropic.messages.create({ model, max_tokens: 0, messages: prompt });
+      await anthropic.messages.create({ model, max_tokens: -1, messages: prompt });
     } catch (e) {
       return [e.constructor.name, e.status, e.error.error.type, typeof e.requestID];
     }
