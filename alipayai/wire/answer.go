@@ -265,7 +265,8 @@ func (s *scanner) decidingMember(e *envelope, member members) (err error) {
 	case memberChoices:
 		err = s.readChoices(e)
 	case memberData:
-		list, filled := s.is('['), false
+		list := s.is('[')
+		var filled bool
 		filled, err = s.skip()
 		e.HasChoices = e.HasChoices || list && filled
 	case memberError:
