@@ -163,7 +163,7 @@ func TestStoreStaysLostAcrossAReload(t *testing.T) {
 			}
 		}
 		network.Heal()
-		time.Sleep(backAfter - 2*watchEvery)
+		testwait.Pass(backAfter - 2*watchEvery)
 		look(2, "back for less than it takes")
 		look(0, "back")
 		for range 4 { // that it is away whenever somebody looks says nothing of the time between

@@ -188,7 +188,7 @@ func TestFirstCallsFindConnections(t *testing.T) {
 				network.Break(tt.fault)
 				client := must(limiter.NewRedisClient(limiter.RedisOptions{Addresses: []string{redistest.Anywhere}}))
 				network.Connect(client)
-				defer time.Sleep(time.Minute) // what runs ends
+				defer testwait.Pass(time.Minute) // what runs ends
 				defer client.Close()
 				s := &openedStore{store: &redisStore{client: client}, begun: make(chan struct{})}
 				began := time.Now()
@@ -206,7 +206,7 @@ func TestFirstCallsFindConnections(t *testing.T) {
 						}
 					})
 				}
-				time.Sleep(time.Millisecond)
+				testwait.Pass(time.Millisecond)
 				s.connect()
 				calls.Wait()
 			})
