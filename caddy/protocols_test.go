@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
@@ -47,8 +49,9 @@ func TestHTTP2AndHTTP3(t *testing.T) {
 			transport, end := tt.client()
 			defer end()
 			g.vars["certificate"], g.vars["key"] = c.file("site.crt"), c.file("site.key")
-			g.load("grace_period 100ms\nauto_https disable_redirects\n"+pricedProvider,
+			g.load("grace_period 100ms\nauto_https disable_redirects\nservers {\npacket_conn_wrappers {\nordered\n}\n}\n"+pricedProvider,
 				strings.Replace(proxySite, "http://${gateway} {", "https://${gateway} {\ntls ${certificate} ${key}", 1))
+			loaded.Store(true)
 			call := func(ctx context.Context, stream bool) *http.Response {
 				t.Helper()
 				r := must(http.NewRequestWithContext(ctx, "POST", "https://"+g.vars["gateway"]+chatPath, strings.NewReader(chatBody("tell me more", stream))))
@@ -111,4 +114,32 @@ func TestHTTP2AndHTTP3(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ordered is a wrapper of Caddy's packet connections that tells the race detector that what comes in has been sent after the test
+// has stored loaded: of packets it knows no order. Caddy starts its apps in any order, so what its TLS app writes when it starts
+// is read in handshakes on sockets that were there before.
+type ordered struct{}
+
+var loaded atomic.Bool
+
+func init() { caddy.RegisterModule(ordered{}) }
+
+// CaddyModule returns the Caddy module information.
+func (ordered) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "caddy.packetconns.ordered", New: func() caddy.Module { return new(ordered) }}
+}
+
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler.
+func (*ordered) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
+
+// WrapPacketConn implements caddy.PacketConnWrapper.
+func (ordered) WrapPacketConn(c net.PacketConn) net.PacketConn { return orderedConn{c} }
+
+type orderedConn struct{ net.PacketConn }
+
+func (c orderedConn) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := c.PacketConn.ReadFrom(p)
+	loaded.Load()
+	return n, from, err
 }
