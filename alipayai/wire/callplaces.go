@@ -43,6 +43,9 @@ func (p *CallPlaces) Len() int { return len(p.calls) }
 // Whole reports whether the arguments of a call are a whole object.
 func (p *CallPlaces) Whole(call int) bool { return p.calls[call].end.reached() }
 
+// Open reports whether the arguments of a call are an object of which there is more to come.
+func (p *CallPlaces) Open(call int) bool { return p.calls[call].end.open() }
+
 // Place gives the number of the call that a piece is of. Its place is the provider's index, or where there is none and the
 // piece is one of several, the place among them.
 func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
@@ -135,15 +138,16 @@ func (c *placedCall) again(id, name string, chunk int) bool {
 // each time (https://github.com/vllm-project/vllm/pull/23522 of gpt-oss, https://github.com/cubist38/mlx-openai-server/pull/216). The
 // arguments have begun then, and what comes can stand where they are.
 func (c *placedCall) goesOn(name, arguments string) bool {
-	return name != "" && name == c.name && c.end.begun && !c.end.reached() && arguments != "" &&
+	return name != "" && name == c.name && c.end.open() && arguments != "" &&
 		(c.end.takesObject() || !strings.HasPrefix(strings.TrimLeft(arguments, " \t\r\n"), "{"))
 }
 
 // objectEnd follows a text, piece by piece, to the end of the JSON object that it begins with. It counts brackets, and leaves
-// to others whether what is in them is JSON.
+// to others whether what is in them is JSON. A text that begins with anything else, as the code that a model has written in the place
+// of arguments, has no such end.
 type objectEnd struct {
 	depth           int
-	begun           bool
+	begun, other    bool
 	quoted, escaped bool
 	last            byte // that is no white space
 }
@@ -153,12 +157,14 @@ func (o *objectEnd) takesObject() bool {
 	return o.quoted || o.last == ':' || o.last == '[' || o.last == ','
 }
 
-// reached reports whether the object has ended.
-func (o *objectEnd) reached() bool { return o.begun && o.depth == 0 }
+// reached reports whether the object has ended, and open whether it has begun and not ended.
+func (o *objectEnd) reached() bool { return o.begun && !o.other && o.depth == 0 }
+func (o *objectEnd) open() bool    { return o.begun && !o.other && o.depth > 0 }
 
 func (o *objectEnd) write(text string) {
 	for _, c := range []byte(text) {
 		if c > ' ' {
+			o.other = o.other || o.last == 0 && c != '{'
 			o.last = c
 		}
 		switch {

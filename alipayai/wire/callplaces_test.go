@@ -29,6 +29,7 @@ func TestCallPlaces(t *testing.T) {
 		"at once, one with an id":   {[][]piece{{{0, "a", "f", ""}, {0, "", "f", ""}, {0, "b", "f", ""}}}, []int{0, 1, 2}},
 		"at once, of one id":        {[][]piece{{{0, "a", "f", "{"}, {0, "a", "f", "}"}}}, []int{0, 0}},
 		"a name in parts":           {[][]piece{{{0, "a", "f", ""}}, {{0, "", "g", ""}}, {{0, "", "fg", "{}"}}}, []int{0, 0, 0}},
+		"no object":                 {[][]piece{{{NoPlace, "a", "f", `d = {"x"`}}, {{NoPlace, "b", "f", `print({`}}, {{NoPlace, "", "", `})`}}}, []int{0, 1, 1}},
 		"a name again":              {[][]piece{{{0, "", "f", ""}}, {{0, "", "f", "{"}}, {{0, "", "f", "}"}}}, []int{0, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {

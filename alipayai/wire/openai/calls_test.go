@@ -10,7 +10,7 @@ import (
 // A client that offers functions looks for function_call, in whole answers and in streams.
 func TestOwnFunctionCalls(t *testing.T) {
 	calls := Calls{Functions: true, Names: wire.ToolNames{"a_b_2e7336dc": "a.b"}}
-	const one = "data: " + `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]}}]}` + "\n\n"
+	const one = "data: " + `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"z\":1}"}}]}}]}` + "\n\n"
 	for name, tt := range map[string]struct{ body, want string }{
 		"whole":     {`{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"a_b_2e7336dc","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`, `{"choices":[{"message":{"content":null,"function_call":{"name":"a.b","arguments":"{}"}},"finish_reason":"function_call"}]}`},
 		"begins":    {`{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c0","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}`, `{"choices":[{"delta":{"function_call":{"name":"f","arguments":""}},"finish_reason":null}]}`},

@@ -32,7 +32,8 @@ import (
 //     https://github.com/simonw/llm/issues/1521. Those of an answer that was cut stay.
 //   - arguments that {} only stands for until they come, in a stream, as of Bedrock and Gemini: clients join both
 //     (https://github.com/openai/openai-agents-js/pull/712, https://github.com/microsoft/autogen/pull/7549, https://github.com/ogx-ai/ogx/pull/5462).
-//     So a call that begins with {} has none yet, and gets {} at its end where none came.
+//     So a call that begins with {} has none yet, and gets {} at its end where none came, or where the next call begins, with which
+//     clients take those before for whole.
 //   - arguments that come once: what comes behind a whole object says it again.
 //   - an id and a name that come once: a later piece with another for it, or none, or null, gives no call at all to clients that add what
 //     comes to what they have, or put it in its place (https://github.com/open-webui/open-webui/issues/22177,
@@ -78,8 +79,8 @@ type choiceCalls struct {
 type saidCall struct {
 	name      string
 	id, begun bool // its id, and of its arguments
-	// whole says that these are a whole object, and empty that it is {}.
-	whole, empty bool
+	// whole says that these are a whole object, and empty that it is {}, which has stood for them where stood is set.
+	whole, empty, stood bool
 }
 
 // hasID reports whether the client has the id of a call.
@@ -107,11 +108,14 @@ func (c *choiceCalls) repeatsArguments(call int, p *callPiece) bool {
 	for len(c.said) <= call {
 		c.said = append(c.said, saidCall{})
 	}
-	said := &c.said[call]
-	if said.whole && !said.empty {
-		return strings.TrimSpace(p.arguments) != ""
+	said, more := &c.said[call], strings.TrimSpace(p.arguments)
+	switch {
+	case said.whole && !said.empty:
+		return more != ""
+	case said.empty && more == "{}" && !slices.Contains(c.silent, call):
+		return true
 	}
-	said.empty = !said.begun && strings.TrimSpace(p.arguments) == "{}" || said.empty && strings.TrimSpace(p.arguments) == ""
+	said.empty = !said.begun && more == "{}" || said.empty && more == ""
 	said.whole = c.places.Whole(call)
 	return false
 }
@@ -132,9 +136,19 @@ func (c *choiceCalls) hear(call int, begins bool, p *callPiece) {
 
 // rest gives the pieces that calls lack which have ended without arguments, with commas between them: of the first calls, as many as
 // began before.
-func (c *choiceCalls) rest(before int) (pieces []byte) {
+func (c *choiceCalls) rest(before int) []byte {
+	return c.end(func(call int) bool { return call < before })
+}
+
+// before gives the pieces of those for whose arguments {} has stood until the call of that number begins.
+func (c *choiceCalls) before(begins int) []byte {
+	return c.end(func(call int) bool { return call < begins && c.said[call].stood })
+}
+
+// end gives the pieces that those silent calls lack which have ended, with commas between them.
+func (c *choiceCalls) end(ended func(call int) bool) (pieces []byte) {
 	c.silent = slices.DeleteFunc(c.silent, func(call int) bool {
-		if call >= before {
+		if !ended(call) {
 			return false
 		}
 		piece := strconv.AppendInt([]byte(`{"index":`), int64(c.index(call)), 10)
@@ -207,6 +221,11 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 			return
 		}
 		begins := places.Len() > before
+		if begins && of.stood {
+			if pieces := of.before(n); len(pieces) > 0 {
+				e.insert(call.start, append(pieces, ','))
+			}
+		}
 		of.named = of.named || p.name != "" && !wire.IsNoName(p.name)
 		var more []byte
 		if streamed && (p.index != wire.NoPlace || p.name != "" || p.arguments != "") {
@@ -219,7 +238,7 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 			e.replace(p.argumentsAt, []byte(`""`))
 		case streamed && begins && !c.ends && p.ofFunction && p.name != "" && !wire.IsNoName(p.name) && strings.TrimSpace(p.arguments) == "{}":
 			e.replace(p.argumentsAt, []byte(`""`))
-			p.arguments, of.stood = "", true
+			p.arguments, of.stood, of.said[n].stood = "", true, true
 		case p.argumentsAt != (span{}):
 			e.arguments(p.argumentsAt, streamed, c.cut)
 		case !streamed && !c.cut && p.ofFunction && p.name != "":

@@ -133,8 +133,17 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"function":{"arguments":" "}}`, `{"index":0,"function":{"arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":{}}}`},
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":" "}}`, `{"index":0,"function":{"arguments":"{\"x\":"}}`, `{"index":0,"function":{"arguments":"1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"f","arguments":""}}`},
 		},
-		"all there": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`}, nil},
-		"odd":       {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
+		"{} and another call": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}, {"index":0,"id":"c","type":"function","function":{"name":"h","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":""}}, {"index":1,"function":{"arguments":"{}"}},{"index":2,"id":"c","type":"function","function":{"name":"h","arguments":"{\"z\":1}"}}`},
+		},
+		"{} that stands behind another call": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":""}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
+		},
+		"code in the place of arguments": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"python","arguments":"d = {}"}}`, `{"index":0,"function":{"arguments":"\n[1]"}}`, `{"index":0,"function":{"arguments":"; print(d)"}}`}, nil},
+		"all there":                      {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`}, nil},
+		"odd":                            {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chunk := func(calls string) string {
