@@ -139,7 +139,16 @@ func (q at) readAnswer(x *upstream.Exchange) (*Answer, *failure.Failure) {
 	case parsed.Failure == nil:
 		parsed.Failure = refusal(resp.StatusCode, a.body.Bytes())
 	}
-	return nil, q.failed(x, parsed.Failure, body, event)
+	f := q.failed(x, parsed.Failure, body, event)
+	if generates(parsed) {
+		f.AfterContent()
+	}
+	return nil, f
+}
+
+// generates reports whether an answer, or a chunk of one, has some content, or counts tokens, whatever else it says.
+func generates(a wire.Answer) bool {
+	return a.Content || a.Usage.OK && a.Usage.Total > 0 || a.Usage.Implausible
 }
 
 // accepted makes an answer of a success, unless it is none to the call or the guard refuses it. received is what has come.
@@ -254,8 +263,8 @@ func (q at) decode(a *Answer) (parsed wire.Answer, event []byte, err error) {
 		return parsed, event, err
 	}
 	whole, failed := q.gathered(a.body.Bytes())
-	if failed != nil {
-		return wire.Answer{Failure: failed}, nil, nil
+	if failed.Failure != nil {
+		return failed, nil, nil
 	}
 	if whole == nil { // it is no answer, or not all of one
 		return parsed, event, err
@@ -265,8 +274,9 @@ func (q at) decode(a *Answer) (parsed wire.Answer, event []byte, err error) {
 	return parsed, nil, err
 }
 
-// gathered gives the chat completion that a whole stream is, nil where that is not all of one, or the failure that it reports.
-func (q at) gathered(stream []byte) (whole []byte, failed *wire.Failure) {
+// gathered gives the chat completion that a whole stream is, nil where that is not all of one, or the failure that it reports, with
+// whether it had content.
+func (q at) gathered(stream []byte) (whole []byte, failed wire.Answer) {
 	ask := q.wireAsk()
 	decoder := q.p.AnswerForm.Decoder(q.format().DecodeStream(ask), ask)
 	events := wire.EventsIn(stream)
@@ -275,8 +285,10 @@ func (q at) gathered(stream []byte) (whole []byte, failed *wire.Failure) {
 	for {
 		event, ended := events.Next()
 		chunks, chunk, err := decoder.Decode(nil, event) // at the end, of nothing or of what is not ended by a blank line
+		failed.Content = failed.Content || generates(chunk.Answer)
 		if err != nil || chunk.Failure != nil || answer.Add(chunks) != nil {
-			return nil, chunk.Failure
+			failed.Failure = chunk.Failure
+			return nil, failed
 		}
 		if ended != nil && !chunk.Done {
 			chunks, chunk, _ = decoder.End(nil)
@@ -285,9 +297,9 @@ func (q at) gathered(stream []byte) (whole []byte, failed *wire.Failure) {
 		switch {
 		case chunk.Done:
 			whole, _ = answer.Append(nil) // nil where no choice has come
-			return whole, nil
+			return whole, wire.Answer{}
 		case ended != nil:
-			return nil, nil
+			return nil, wire.Answer{}
 		}
 	}
 }
@@ -296,8 +308,8 @@ func (q at) gathered(stream []byte) (whole []byte, failed *wire.Failure) {
 func (q at) decodeWhole(a *Answer) (parsed wire.Answer, event []byte, err error) {
 	body := a.body.Bytes()
 	if upstream.IsEventStream(a.header) {
-		if reported, event := failingEvent(q.p, body); reported != nil {
-			return wire.Answer{Failure: reported}, event, nil
+		if failed, event := failingEvent(q.p, body); failed.Failure != nil {
+			return failed, event, nil
 		}
 	}
 	if q.Endpoint == upstream.EndpointChat && succeeded(a.Status) && q.p.AnswerForm.Translates() && q.native() == nil {
@@ -325,24 +337,26 @@ func (q at) decodeWhole(a *Answer) (parsed wire.Answer, event []byte, err error)
 	return parsed, nil, err
 }
 
-// failingEvent finds the event of a whole stream that reports a failure; nil where
+// failingEvent finds the event of a whole stream that reports a failure, and whether it had content before; without a Failure where
 // none does.
-func failingEvent(p *upstream.Provider, stream []byte) (*wire.Failure, []byte) {
+func failingEvent(p *upstream.Provider, stream []byte) (failed wire.Answer, raw []byte) {
 	events := wire.EventsIn(stream)
 	defer events.Release()
 	for {
 		event, err := events.Next()
 		if err != nil {
-			return nil, nil
+			return wire.Answer{}, nil
 		}
 		inside, reported, err := p.AnswerForm.OpenEvent(event)
 		if err == nil && reported == nil {
 			var chunk wire.Chunk
 			chunk, err = wire.ParseEvent(inside)
 			reported = chunk.Failure
+			failed.Content = failed.Content || generates(chunk.Answer)
 		}
 		if err == nil && reported != nil {
-			return reported, bytes.Clone(event.Raw)
+			failed.Failure = reported
+			return failed, bytes.Clone(event.Raw)
 		}
 	}
 }

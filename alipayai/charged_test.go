@@ -286,7 +286,10 @@ func TestRefusalsByAnthropic(t *testing.T) {
 // What is refused costs nothing, under a success too where a known word says so; what may have executed costs what it may, and so
 // does a refusal that its vendor charges.
 func TestRefusalsThatCost(t *testing.T) {
-	const of = `"message":"why"`
+	const (
+		of           = `"message":"why"`
+		contentEvent = `{"choices":[{"index":0,"delta":{"role":"assistant","content":"half"},"finish_reason":null}]}`
+	)
 	for name, test := range map[string]struct {
 		answer turn
 		costs  bool
@@ -296,6 +299,11 @@ func TestRefusalsThatCost(t *testing.T) {
 		"one by its type":                 {says(200, `{"error":{"type":"invalid_request_error",`+of+`}}`), false},
 		"one in a stream":                 {streams(nil, `{"error":{"type":"invalid_request_error",`+of+`}}`), false},
 		"one in a stream, after the role": {streams(nil, roleEvent, `{"error":{"code":404,`+of+`}}`), false},
+		"one behind its content":          {says(200, "data: "+contentEvent+"\n\ndata: {\"error\":{\"code\":400,"+of+"}}\n\n", "Content-Type", "text/event-stream"), true},
+		"one behind content in JSON":      {says(200, "data: "+contentEvent+"\n\ndata: {\"error\":{\"code\":400,"+of+"}}\n\n", "Content-Type", "application/json"), true},
+		"one of a choice with content":    {says(200, completionOf(`"message":{"role":"assistant","content":"half"},"error":{"code":400,`+of+`},"finish_reason":"error"`, "")), true},
+		"one that counts tokens":          {says(200, `{"error":{"code":400,`+of+`},"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}}`), true},
+		"one in a guarded stream":         {streams(nil, contentEvent, `{"error":{"code":400,`+of+`}}`), true},
 		"no such model":                   {says(200, `{"error":{"code":"model_not_found",`+of+`}}`), false},
 		"Baidu's":                         {says(200, `{"error_code":336003,"error_msg":"why"}`), true},
 		"a word that is not known":        {says(200, `{"error":{"code":"PARAM_ILLEGAL",`+of+`}}`), true},
@@ -314,10 +322,14 @@ func TestRefusalsThatCost(t *testing.T) {
 				l := new(lines)
 				s := perform(t, [][]turn{{test.answer, test.answer, test.answer}}, spends(l, alipayPrice(), daily(price.Unit)))
 				body := chatBody("hello")
-				if strings.Contains(name, "stream") {
+				if strings.Contains(name, "in a") && strings.Contains(name, "stream") {
 					body = streamBody("hello")
 				}
-				if got := s.call(body); got.status < http.StatusBadRequest {
+				ctx := t.Context()
+				if strings.Contains(name, "guarded") {
+					ctx = alipayai.WithModeration(ctx, alipayai.Moderation{Guard: &alipayai.OutputGuard{Rules: outputRules(t, "secret handshake"), Name: "law", Window: 64}})
+				}
+				if got := s.callAt(ctx, chatPath, body); got.status < http.StatusBadRequest {
 					t.Fatalf("%d %s", got.status, got.body)
 				}
 				cost := price.Amount(0)

@@ -182,7 +182,11 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 		if s.received != nil {
 			received = s.received.Bytes()
 		}
-		return chunk, s.call.at(s.provider).failed(s.Exchange, reported, received, event.Raw)
+		f := s.call.at(s.provider).failed(s.Exchange, reported, received, event.Raw)
+		if s.contentEvents > 0 || generates(chunk.Answer) || generates(wire.Answer{Usage: s.usage}) {
+			f.AfterContent()
+		}
+		return chunk, f
 	}
 	if chunk.Content {
 		s.content += int64(chunk.ContentBytes)

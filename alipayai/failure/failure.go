@@ -129,6 +129,9 @@ func (f *Failure) RefusedUnread() bool {
 	return f.refused && f.Class == Fail && !isCharged(f.Code, f.Message)
 }
 
+// AfterContent notes that the same answer had content before it said so: that was generated, and is charged.
+func (f *Failure) AfterContent() { f.refused = false }
+
 // TimedOut reports whether the upstream says that it gave up waiting for what
 // lies behind it: that may have executed, and be billed.
 func (f *Failure) TimedOut() bool { return f.timedOut || f.Status == http.StatusGatewayTimeout }
