@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -172,4 +174,18 @@ func decodedEvents(t *testing.T, stream string) (events []byte) {
 		}
 	}
 	return events
+}
+
+// What an upstream cites takes no more memory than any search finds, however much it sends before the text ends.
+func TestCitationsAreBounded(t *testing.T) {
+	one := jsontext.Value(`{"type":"web_search_result_location","url":"https://example.com/` + strings.Repeat("x", 1<<20) + `"}`)
+	var a sources
+	a.say(jsontext.Value(`"text"`))
+	for range maxCited {
+		a.cite(one)
+	}
+	a.leave()
+	if got := len(a.take()); got == 0 || got > maxCitedBytes+1<<10 {
+		t.Errorf("%d bytes", got)
+	}
 }

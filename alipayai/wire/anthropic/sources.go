@@ -10,8 +10,11 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// maxCited bounds the citations of an answer that are carried: more than any search finds.
-const maxCited = 1 << 10
+// maxCited bounds the citations of an answer that are carried, and maxCitedBytes what they have together: more than any search finds.
+const (
+	maxCited      = 1 << 10
+	maxCitedBytes = 4 << 20
+)
 
 // sources are what the texts of a message cite, as chat completions have its annotations: where in the content, and the URL. Citations of a
 // document that the client has sent have none, and no counterpart.
@@ -20,6 +23,7 @@ const maxCited = 1 << 10
 type sources struct {
 	list  []byte // with commas between them
 	count int
+	size  int // of all that have come, in bytes
 	// said is how long the content is so far, in characters, and began how long it was before the open text.
 	said, began int
 	// open are the citations of the open text.
@@ -37,7 +41,8 @@ func (a *sources) say(text jsontext.Value) {
 
 // cite takes a citation of the open text.
 func (a *sources) cite(citation jsontext.Value) {
-	if a.count+len(a.open) < maxCited {
+	if a.count+len(a.open) < maxCited && a.size+len(citation) <= maxCitedBytes {
+		a.size += len(citation)
 		a.open = append(a.open, citation)
 	}
 }

@@ -1,6 +1,9 @@
 package responses
 
 import (
+	"errors"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -76,5 +79,36 @@ func TestCustomCallsInPieces(t *testing.T) {
 				t.Errorf("%v: %s", err, out)
 			}
 		})
+	}
+}
+
+// What a finish reason with each piece takes grows with the input, and not with its square; and a name that never ends is not kept.
+func TestCustomCallsAreLinear(t *testing.T) {
+	allocated := func(pieces int) uint64 {
+		w := patching(t, `{"role":"user","content":"q"}`).CustomCalls()
+		piece := func(call string) []byte {
+			return []byte(`data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[` + call + `]},"finish_reason":"tool_calls"}]}` + "\n\n")
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for i := range pieces {
+			if _, err := w.Events(nil, piece(`{"index":1,"function":{"name":"`+strings.Repeat("x", 60)+strconv.Itoa(i)+`"}}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := w.Events(nil, piece(`{"index":0,"id":"a","type":"function","function":{"name":"ApplyPatch","arguments":"{\"input\":\""}}`))
+		for range pieces {
+			_, more := w.Events(nil, piece(`{"index":0,"function":{"arguments":"`+strings.Repeat("y", 60)+`"}}`))
+			err = errors.Join(err, more)
+		}
+		if err != nil || len(w.names[1]) > 2*maxNameParts {
+			t.Fatalf("%v, a name of %d bytes", err, len(w.names[1]))
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	few := allocated(1 << 9)
+	if many := allocated(1 << 13); many > 32*few {
+		t.Errorf("%d bytes for sixteen times the input that took %d", many, few)
 	}
 }

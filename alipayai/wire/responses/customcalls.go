@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
@@ -23,7 +23,9 @@ type CustomCalls struct {
 	names   map[int]string
 	waiting map[int][]byte
 	order   []int
-	head    []byte // of a chunk, up to its choices
+	// places follow what waits to its end.
+	places wire.CallPlaces
+	head   []byte // of a chunk, up to its choices
 }
 
 // CustomCalls gives what writes the answers to a request that offers custom tools; nil where it offers none.
@@ -94,7 +96,7 @@ func (w *CustomCalls) piece(index int, call, chunk jsontext.Value) jsontext.Valu
 	arguments, waits := w.waiting[index]
 	if !waits {
 		more := argumentsIn(call)
-		if name := nameIn(call); name != "" && name != w.names[index] {
+		if name := nameIn(call); name != "" && name != w.names[index] && len(w.names[index]) < maxNameParts {
 			if w.names == nil {
 				w.names = make(map[int]string)
 			}
@@ -109,15 +111,19 @@ func (w *CustomCalls) piece(index int, call, chunk jsontext.Value) jsontext.Valu
 		w.order = append(w.order, index)
 		w.head = headOf(chunk)
 	}
-	w.waiting[index] = append(arguments, argumentsIn(call)...)
+	more := memberOf(memberOf(call, "function"), "arguments")
+	w.waiting[index] = append(arguments, translate.Characters(more)...)
+	w.places.Place(index, "", "", translate.Unquote(more))
 	return withArguments(call, nil)
 }
 
+// maxNameParts bounds the name of a call that comes in parts, in bytes.
+const maxNameParts = 1 << 10
+
 // whole reports whether what waits is whole. Servers that say a finish reason with each chunk have more.
 func (w *CustomCalls) whole() bool {
-	for _, arguments := range w.waiting {
-		text := translate.Unquote(slices.Concat([]byte{'"'}, arguments, []byte{'"'}))
-		if strings.HasPrefix(strings.TrimSpace(text), "{") && !jsontext.Value(text).IsValid() {
+	for call := range w.places.Len() {
+		if w.places.Open(call) {
 			return false
 		}
 	}
@@ -132,7 +138,7 @@ func (w *CustomCalls) flush(dst []byte) []byte {
 		dst = append(append(dst, `,"function":{"arguments":"`...), inputOf(w.waiting[index])...)
 		dst = append(dst, `"}}]},"finish_reason":null}]}`+"\n\n"...)
 	}
-	w.waiting, w.order = nil, nil
+	w.waiting, w.order, w.places = nil, nil, wire.CallPlaces{}
 	return dst
 }
 
