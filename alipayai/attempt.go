@@ -146,11 +146,6 @@ func (q at) readAnswer(x *upstream.Exchange) (*Answer, *failure.Failure) {
 	return nil, f
 }
 
-// generates reports whether an answer, or a chunk of one, has some content, or counts tokens, whatever else it says.
-func generates(a wire.Answer) bool {
-	return a.Content || a.Usage.OK && a.Usage.Total > 0 || a.Usage.Implausible
-}
-
 // accepted makes an answer of a success, unless it is none to the call or the guard refuses it. received is what has come.
 func (q at) accepted(x *upstream.Exchange, a *Answer, parsed wire.Answer, received *bytes.Buffer) (*Answer, *failure.Failure) {
 	if !parsed.HasChoices && q.Endpoint.HasChoices() {
@@ -335,30 +330,6 @@ func (q at) decodeWhole(a *Answer) (parsed wire.Answer, event []byte, err error)
 		a.body, a.header = bytes.NewBuffer(translated), http.Header{"Content-Type": jsonType}
 	}
 	return parsed, nil, err
-}
-
-// failingEvent finds the event of a whole stream that reports a failure, and whether it had content before; without a Failure where
-// none does.
-func failingEvent(p *upstream.Provider, stream []byte) (failed wire.Answer, raw []byte) {
-	events := wire.EventsIn(stream)
-	defer events.Release()
-	for {
-		event, err := events.Next()
-		if err != nil {
-			return wire.Answer{}, nil
-		}
-		inside, reported, err := p.AnswerForm.OpenEvent(event)
-		if err == nil && reported == nil {
-			var chunk wire.Chunk
-			chunk, err = wire.ParseEvent(inside)
-			reported = chunk.Failure
-			failed.Content = failed.Content || generates(chunk.Answer)
-		}
-		if err == nil && reported != nil {
-			failed.Failure = reported
-			return failed, bytes.Clone(event.Raw)
-		}
-	}
 }
 
 // format is the form of p's answers to the call.

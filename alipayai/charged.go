@@ -300,6 +300,11 @@ func (a *Answer) generated(endpoint upstream.Endpoint, given int64) generated {
 	return g
 }
 
+// generates reports whether an answer, or a chunk of one, has some content, or counts tokens, whatever else it says.
+func generates(a wire.Answer) bool {
+	return a.Content || a.Usage.OK && a.Usage.Total > 0 || a.Usage.Implausible
+}
+
 // taken is how much a call has taken, where nothing reports it.
 type taken struct {
 	// answered is how many bytes of the answer were given out.

@@ -317,3 +317,27 @@ func (s *stream) give(events []byte, done bool) {
 	}
 	s.refused = s.giveGuarded(events, done)
 }
+
+// failingEvent finds the event of a whole stream that reports a failure, and whether it had content before; without a Failure where
+// none does.
+func failingEvent(p *upstream.Provider, stream []byte) (failed wire.Answer, raw []byte) {
+	events := wire.EventsIn(stream)
+	defer events.Release()
+	for {
+		event, err := events.Next()
+		if err != nil {
+			return wire.Answer{}, nil
+		}
+		inside, reported, err := p.AnswerForm.OpenEvent(event)
+		if err == nil && reported == nil {
+			var chunk wire.Chunk
+			chunk, err = wire.ParseEvent(inside)
+			reported = chunk.Failure
+			failed.Content = failed.Content || generates(chunk.Answer)
+		}
+		if err == nil && reported != nil {
+			failed.Failure = reported
+			return failed, bytes.Clone(event.Raw)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/failover"
 	"github.com/caddy-alipayai/gateway/failover/balance"
+	"github.com/caddy-alipayai/gateway/failover/canary"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 	"github.com/caddy-alipayai/gateway/limiter"
 )
@@ -329,6 +331,43 @@ func TestThePermitOfAPackThatMoves(t *testing.T) {
 					t.Errorf("%+v, and the second has no slot for %v", seen, wait)
 				}
 				testwait.Pass(time.Minute)
+			})
+		})
+	}
+}
+
+// A canary counts a call of a pack for its arm where that has answered, and not where the pack has left by an equal of it.
+func TestCanaryOfAPackThatMoves(t *testing.T) {
+	for name, stable := range map[string]int{"it is asked": 1, "its equal is": 0} {
+		t.Run(name, func(t *testing.T) {
+			k := canary.New(canary.File{Path: filepath.Join(t.TempDir(), "canary.db")}, "k", canary.Plan{
+				Steps: []canary.Step{{Share: 1e-9, For: time.Hour}}, Guards: []canary.Guard{canary.Errors},
+			})
+			if err := k.Exchange(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			testwait.Bubble(t, func(t *testing.T) {
+				p := newPacking(t, []*model{{}, {}, {}}, func(g *alipayai.Gateway) {
+					g.Canary = &alipayai.Canary{Trial: k, Stable: g.Providers[stable], Candidate: g.Providers[2]}
+					if err := g.Canary.Candidate.Prepare(); err != nil {
+						t.Fatal(err)
+					}
+					g.Providers = g.Providers[:2]
+				}, joined(2, 1))
+				p.drain(t.Context())
+				user := p.usersOf(1, 1)[0]
+				p.take(1)
+				testwait.Pass(10 * time.Millisecond)
+				a, b := p.askFor(t.Context(), user, "a"), p.askFor(t.Context(), user, "b")
+				testwait.Pass(10 * time.Millisecond)
+				p.take(0)
+				testwait.Pass(5 * time.Minute)
+				for _, got := range []*reply{a, b} {
+					wantHeader(t, *got, alipayai.HeaderProvider, "second")
+				}
+				if got, want := k.Totals()[canary.Errors][canary.Stable].Trials, int64(2*stable); int64(got) != want {
+					t.Errorf("%d calls count for the arm, want %d", got, want)
+				}
 			})
 		})
 	}

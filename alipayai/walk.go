@@ -115,7 +115,8 @@ func (c *call) askOne(equals []*upstream.Provider, alternatives bool) (_ *Answer
 		p := equals[0]
 		a, f := c.at(p).tryEqual(equals[1:], alternatives)
 		if c.route.at != p { // its pack had a permit there first
-			putFirst(c.route.at, equals)
+			p = c.route.at
+			putFirst(p, equals)
 		}
 		if f != nil {
 			if next := c.route.moved(p); next != nil {
