@@ -33,7 +33,7 @@ import (
 //   - arguments that {} only stands for until they come, in a stream, as of Bedrock and Gemini: clients join both
 //     (https://github.com/openai/openai-agents-js/pull/712, https://github.com/microsoft/autogen/pull/7549, https://github.com/ogx-ai/ogx/pull/5462).
 //     So a call that begins with {} has none yet, and gets {} at its end where none came, or where the next call begins, with which
-//     clients take those before for whole.
+//     clients take those before for whole. Who says several calls at once has all of their arguments.
 //   - arguments that come once: what comes behind a whole object says it again.
 //   - an id and a name that come once: a later piece with another for it, or none, or null, gives no call at all to clients that add what
 //     comes to what they have, or put it in its place (https://github.com/open-webui/open-webui/issues/22177,
@@ -236,7 +236,7 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		switch {
 		case streamed && p.argumentsAt != (span{}) && of.repeatsArguments(n, &p):
 			e.replace(p.argumentsAt, []byte(`""`))
-		case streamed && begins && !c.ends && p.ofFunction && p.name != "" && !wire.IsNoName(p.name) && strings.TrimSpace(p.arguments) == "{}":
+		case streamed && begins && !c.ends && p.stands() && !anotherIn(e, calls[i+1:]):
 			e.replace(p.argumentsAt, []byte(`""`))
 			p.arguments, of.stood, of.said[n].stood = "", true, true
 		case p.argumentsAt != (span{}):
@@ -269,6 +269,19 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 			e.insert(members[0].key.start, more)
 		}
 	}
+}
+
+// stands reports whether a piece names a function, and has {} for its arguments.
+func (p *callPiece) stands() bool {
+	return p.ofFunction && p.name != "" && !wire.IsNoName(p.name) && strings.TrimSpace(p.arguments) == "{}"
+}
+
+// anotherIn reports whether one of the pieces that follow in a chunk has a name: it is another call's.
+func anotherIn(e *edits, pieces []span) bool {
+	return slices.ContainsFunc(pieces, func(piece span) bool {
+		p := readPiece(e, e.members(piece))
+		return p.name != "" && !wire.IsNoName(p.name)
+	})
 }
 
 // leaveOut takes a member out of an object that has those members.

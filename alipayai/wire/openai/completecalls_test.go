@@ -135,7 +135,7 @@ func TestCompletedStreams(t *testing.T) {
 		},
 		"{} and another call": {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}, {"index":0,"id":"c","type":"function","function":{"name":"h","arguments":"{\"z\":1}"}}`},
-			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":""}}, {"index":1,"function":{"arguments":"{}"}},{"index":2,"id":"c","type":"function","function":{"name":"h","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{}"}},{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}, {"index":2,"id":"c","type":"function","function":{"name":"h","arguments":"{\"z\":1}"}}`},
 		},
 		"{} that stands behind another call": {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
