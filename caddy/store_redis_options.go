@@ -27,13 +27,13 @@ type Redis struct {
 	// Whether the servers are a Redis Cluster. Default: false
 	Cluster bool `json:"cluster,omitempty"`
 
-	// The user to authenticate as. May be a placeholder. Default: none.
+	// The user to authenticate as, with `password`. May be a placeholder. Default: none.
 	Username string `json:"username,omitempty" placeholder:"whole"`
 
 	// The password. By placeholder. Default: none.
 	Password string `json:"password,omitempty" placeholder:"whole"`
 
-	// The user to authenticate as at the Sentinels. May be a placeholder. Default: none.
+	// The user to authenticate as at the Sentinels, with `sentinel_password`. May be a placeholder. Default: none.
 	SentinelUsername string `json:"sentinel_username,omitempty" placeholder:"whole"`
 
 	// The password at the Sentinels. By placeholder. Default: none.

@@ -38,7 +38,8 @@ type RedisOptions struct {
 	MasterName string
 	// Cluster says that the servers are a Redis Cluster.
 	Cluster bool
-	// Username and Password authenticate at the servers, not the Sentinels.
+	// Username and Password authenticate at the servers, not the Sentinels. There is no user
+	// without a password.
 	Username, Password string
 	// SentinelUsername and SentinelPassword authenticate at the Sentinels.
 	SentinelUsername, SentinelPassword string
@@ -60,6 +61,9 @@ func (o RedisOptions) Check() error {
 		return fmt.Errorf("%w: cluster and master_name exclude each other", ErrRedisOptions)
 	case o.MasterName == "" && (o.SentinelUsername != "" || o.SentinelPassword != ""):
 		return fmt.Errorf("%w: sentinel_username and sentinel_password need master_name", ErrRedisOptions)
+	case o.Username != "" && o.Password == "", o.SentinelUsername != "" && o.SentinelPassword == "":
+		// The client would leave both out (go-redis v9.23, commands.go, Hello).
+		return fmt.Errorf("%w: username needs password, and sentinel_username needs sentinel_password; a user without one takes any", ErrRedisOptions)
 	case o.Cluster && o.DB != 0:
 		return fmt.Errorf("%w: a cluster has no database but 0", ErrRedisOptions)
 	case !o.Cluster && o.MasterName == "" && len(o.Addresses) > 1:
@@ -73,7 +77,9 @@ func (o RedisOptions) Check() error {
 			continue
 		}
 		_, port, err := net.SplitHostPort(address)
-		if err != nil || port == "" || strings.Contains(address, "/") {
+		notDigit := func(r rune) bool { return r < '0' || r > '9' }
+		// What is no address may be a password, and is not told: with an @ in it, or another port than a number.
+		if err != nil || port == "" || strings.ContainsAny(address, "/@") || strings.ContainsFunc(port, notDigit) {
 			return fmt.Errorf("%w: an address is not host:port; write it like 10.0.0.5:6379", ErrRedisOptions)
 		}
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
