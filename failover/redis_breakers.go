@@ -196,7 +196,7 @@ func (b *Breakers) askToProbe(key Key, rule Rule, h history) (common history, gr
 func (b *Breakers) share(ctx context.Context) {
 	s := b.shared
 	defer close(s.done)
-	defer s.lose(ctx.Err())
+	defer func() { s.lose(ctx.Err()) }()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	b.poll(ctx)

@@ -45,6 +45,9 @@ func TestAwayWhereWritesAreRefused(t *testing.T) {
 			})
 			says(tt.take)
 			testwait.For(t, patience, "the server to be back", func() bool { return b.Away() == 0 && b.Lost() == nil })
+			if err := b.Close(); err != nil || b.Away() == 0 || b.Lost() == nil {
+				t.Errorf("ended: %v, away for %v, because of %v", err, b.Away(), b.Lost())
+			}
 		})
 	}
 }
