@@ -165,7 +165,7 @@ func TestMatchedUploads(t *testing.T) {
 		"whole":        {chatPath, body, "15s", true, 200},
 		"stops":        {chatPath, body[:10], "500ms", true, 408},
 		"never begins": {chatPath, "", "500ms", true, 408},
-		"another path": {"/v1/images", "", "500ms", false, 404},
+		"another path": {"/v1/images", "", "1m", false, 404}, // which is not held back until then
 	} {
 		t.Run(name, func(t *testing.T) {
 			g.load("servers {\n\t\ttimeouts {\n\t\t\tread_body "+c.within+"\n\t\t}\n\t}"+oneProvider, matchedSite)

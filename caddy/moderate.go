@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/asked"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
@@ -272,6 +273,7 @@ func (m *moderatedRequest) refuse(w http.ResponseWriter, f *failure.Failure) {
 		return
 	}
 	answerPage(m.h.app.cors, w, m.r)
+	door.LeaveBody(w, m.r)
 	dialects.Of(m.r).WriteError(w, f.Error)
 }
 

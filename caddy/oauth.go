@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/consent"
+	"github.com/caddy-alipayai/gateway/alipayai/door"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -171,18 +172,18 @@ func (h *OAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 			err = upstream.CheckUser(name)
 		}
 		if err != nil {
-			refuse(w, failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "the path must end in a user's name, escaped, of 1 to 255 bytes"))
+			refuse(w, r, failure.InvalidRequest(http.StatusBadRequest, wire.CodeInvalidValue, "the path must end in a user's name, escaped, of 1 to 255 bytes"))
 			return nil
 		}
 		h.serve(w, r, func(w http.ResponseWriter, r *http.Request) *failure.Failure { return h.ofUser(w, r, name) }, http.MethodGet, http.MethodDelete)
 	case route == "/links" || ofUser:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		refuse(w, failure.InvalidRequest(http.StatusUnauthorized, failure.CodeInvalidAPIKey, "a tenant's key is needed here"))
+		refuse(w, r, failure.InvalidRequest(http.StatusUnauthorized, failure.CodeInvalidAPIKey, "a tenant's key is needed here"))
 	case h.path == "": // the page has a site's root, and other handlers the rest of it
 		w.Header().Del("Cache-Control")
 		return next.ServeHTTP(w, r)
 	default:
-		refuse(w, failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL, "there are /links and /users/<user> here, and for browsers /authorize and /callback"))
+		refuse(w, r, failure.InvalidRequest(http.StatusNotFound, failure.CodeUnknownURL, "there are /links and /users/<user> here, and for browsers /authorize and /callback"))
 	}
 	return nil
 }
@@ -199,11 +200,12 @@ func (h *OAuth) serve(w http.ResponseWriter, r *http.Request, do func(http.Respo
 		if f.Code == failure.CodeMethodNotAllowed {
 			w.Header().Set("Allow", strings.Join(methods, ", "))
 		}
-		refuse(w, f)
+		refuse(w, r, f)
 	}
 }
 
-func refuse(w http.ResponseWriter, f *failure.Failure) {
+func refuse(w http.ResponseWriter, r *http.Request, f *failure.Failure) {
+	door.LeaveBody(w, r)
 	f.RequestID = alipayai.NewRequestID()
 	header, body := f.HTTP()
 	maps.Copy(w.Header(), header)

@@ -1,0 +1,55 @@
+package alipaycaddy
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+)
+
+// TestRefusedUploads sends the heads of requests whose bodies wait to be asked for: what is refused for its head is answered at
+// once, and not when the time for the body is over.
+func TestRefusedUploads(t *testing.T) {
+	const json = "application/json"
+	keys := "http://${gateway} {\nalipayai_auth {\nkey demo sha256:6805a667ae43f521393653313aec1c32172247772770d24131a8adadead7174f\n}\nalipayai_proxy alipay\n}"
+	moderated := "http://${gateway} {\nalipayai_moderate law {\nmax_body 1KiB\n}\nalipayai_proxy alipay\n}"
+	global := strings.Replace(oneProvider, "alipayai {", "alipayai {\nmoderator law {\nrules builtin china\n}", 1)
+	for name, c := range map[string]struct {
+		site, path, media string
+		length, status    int
+	}{
+		"another path":                {proxySite, "/v1/images", json, 10, 404},
+		"another type":                {proxySite, chatPath, "text/plain", 10, 415},
+		"too large":                   {matchedSite, chatPath, json, 64<<10 + 1, 413},
+		"no key":                      {keys, chatPath, json, 10, 401},
+		"too large to be moderated":   {moderated, chatPath, json, 1<<10 + 1, 413},
+		"an error of another handler": {"http://${gateway} {\nerror 403\nhandle_errors {\nalipayai_errors\n}\n}", chatPath, json, 10, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			g.load("servers {\ntimeouts {\nread_body 1m\n}\n}"+global, c.site)
+			conn, err := net.Dial("tcp", g.vars["gateway"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", c.path, g.vars["gateway"], c.media, c.length)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode != c.status || !resp.Close {
+				t.Errorf("%s, and the connection ends: %t", resp.Status, resp.Close)
+			}
+		})
+	}
+}
