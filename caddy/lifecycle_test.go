@@ -1,6 +1,7 @@
 package alipaycaddy
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -25,5 +26,28 @@ func TestAcquiredIsGivenBackOnce(t *testing.T) {
 	held.releaseAfter(&before, &handler)
 	if want := []string{"budget", "ledger", "store"}; !slices.Equal(given, want) {
 		t.Errorf("given back: %v, want %v", given, want)
+	}
+}
+
+// TestPartsHaveNoOptions looks for options that are not the app's own: encoding/json would take a field of a part that is exported
+// for one of the configuration, and cannot set it.
+func TestPartsHaveNoOptions(t *testing.T) {
+	app := reflect.TypeFor[App]()
+	parts := 0
+	for _, field := range reflect.VisibleFields(app) {
+		switch {
+		case field.Anonymous:
+			parts++
+		case field.IsExported() && (len(field.Index) > 1 || field.Tag.Get("json") == ""):
+			t.Errorf("%s is exported, and no option of the app's own", app.FieldByIndex(field.Index).Name)
+		}
+	}
+	if parts == 0 {
+		t.Error("the app has no parts")
+	}
+	for method := range reflect.TypeFor[*App]().Methods() {
+		if !slices.Contains([]string{"CaddyModule", "Cleanup", "Provision", "Start", "Stop", "UnmarshalCaddyfile"}, method.Name) {
+			t.Errorf("the app has the method %s of a part, by which Caddy may take it for something else", method.Name)
+		}
 	}
 }
