@@ -31,8 +31,6 @@ const brokenFor = time.Hour
 type watch struct {
 	app   *App
 	known *alertState
-	// away is when the store of a provider was last found to be away.
-	away map[string]time.Time
 }
 
 // run watches until ctx ends.
@@ -70,7 +68,7 @@ func (w *watch) look() {
 				a.monitor.BreakersClosed(f.Provider)
 			}
 		case f.Kind == alert.StoreLost:
-			if time.Since(w.away[f.Provider]) >= pace.back {
+			if time.Since(w.known.watchers.lastAway(f.Provider)) >= pace.back {
 				a.monitor.StoreBack(f.Provider)
 			}
 		default:
@@ -96,10 +94,7 @@ func (w *watch) lookAtStore() (lost []string) {
 	for name, p := range w.app.providers {
 		away := max(breakers, storeAway(p))
 		if away > 0 {
-			if w.away == nil {
-				w.away = make(map[string]time.Time)
-			}
-			w.away[name] = time.Now()
+			w.known.watchers.foundAway(name)
 		}
 		if away > lostAfter {
 			lost = append(lost, name)
@@ -178,6 +173,23 @@ func sharedWindowOf(p *upstream.Provider) sharedWindow {
 type watchers struct {
 	mu      sync.Mutex
 	running []*watch
+	// away is when the store of a provider was last found to be away, by the watch of whichever configuration.
+	away map[string]time.Time
+}
+
+func (w *watchers) foundAway(provider string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.away == nil {
+		w.away = make(map[string]time.Time)
+	}
+	w.away[provider] = time.Now()
+}
+
+func (w *watchers) lastAway(provider string) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.away[provider]
 }
 
 func (w *watchers) enter(of *watch) {

@@ -151,7 +151,8 @@ func TestStoreStaysLostAcrossAReload(t *testing.T) {
 		for range 3 {
 			network.Heal()
 			for range 4 {
-				look(2, "back for a moment")
+				w = load()
+				look(2, "back for a moment, in which it is reloaded")
 			}
 			network.Break(redistest.Fault{Refuses: true})
 			look(2, "lost again")
