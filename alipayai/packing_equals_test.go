@@ -365,7 +365,7 @@ func TestCanaryOfAPackThatMoves(t *testing.T) {
 				for _, got := range []*reply{a, b} {
 					wantHeader(t, *got, alipayai.HeaderProvider, "second")
 				}
-				if got, want := k.Totals()[canary.Errors][canary.Stable].Trials, int64(2*stable); int64(got) != want {
+				if got, want := k.Totals()[canary.Errors][canary.Stable].Trials, int64(2*stable); got != want {
 					t.Errorf("%d calls count for the arm, want %d", got, want)
 				}
 			})
