@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,17 +17,10 @@ type outcome struct {
 	err    error
 }
 
-func (g *rig) see(body []byte) (o outcome) {
+// see asks for a chat with that body, and gives what a client sees of the answer.
+func (g *rig) see(body []byte) outcome {
 	g.t.Helper()
-	resp, err := g.do(g.signed("POST", pathChat, body).WithContext(withTimeout(g.t)))
-	if err != nil {
-		<-g.served
-		return outcome{err: err}
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	<-g.served
-	return outcome{resp.StatusCode, resp.Header, string(b), err}
+	return g.try(g.signed("POST", pathChat, body))
 }
 
 type faultCase struct {
