@@ -43,8 +43,6 @@ type Answer struct {
 	// replayed says that the answer was given before, and to whom it is due.
 	replayed *replayed
 	call     *call
-	// own are values of the header that the client gets.
-	own [4]string
 }
 
 // Served says how a call was served, for the client.
@@ -69,9 +67,6 @@ type Served struct {
 	// Cost is what the call has cost, as "0.03 CNY"; empty where that is not known, or
 	// not known yet, as that of a stream.
 	Cost string
-
-	// own are the values of the header that says it.
-	own [4]string
 }
 
 // Error is a call that brought no answer.
@@ -117,8 +112,12 @@ var forwardedToClient = [...]string{
 
 // Describe sets the header fields that say how the call was served. Those of an
 // answer that was given before are those of RFC 9211 and RFC 9111, section 5.1.
-func (s *Served) Describe(h http.Header) {
-	own := &s.own
+func (s *Served) Describe(h http.Header) { s.describe(h, new([ownFields]string)) }
+
+// ownFields is how many values of a header Served describes by itself, in one allocation.
+const ownFields = 4
+
+func (s *Served) describe(h http.Header, own *[ownFields]string) {
 	*own = [...]string{s.RequestID, s.Provider, strconv.Itoa(s.Attempts), s.Model}
 	h[headerRequestID] = own[0:1:1]
 	if s.Provider != "" {
@@ -153,16 +152,20 @@ func (s *Served) Describe(h http.Header) {
 }
 
 // Describe sets the header fields of the answer: those of the upstream that a
-// client may see, how the call was served and, of a whole body, how long it is. It is
-// for one header.
+// client may see, how the call was served and, of a whole body, how long it is. Who has the
+// header may keep it for longer than the answer.
 func (a *Answer) Describe(h http.Header) {
-	length := a.own[:1:1]
-	upstream.Forward(h, a.header, forwardedToClient[:], a.own[1:])
+	var values struct { // in one allocation
+		served    [ownFields]string
+		forwarded [3]string // which are the most that usually come
+		length    [1]string
+	}
+	upstream.Forward(h, a.header, forwardedToClient[:], values.forwarded[:])
 	a.hide(h)
-	a.Served.Describe(h)
+	a.Served.describe(h, &values.served)
 	if a.stream == nil {
-		length[0] = a.length()
-		h["Content-Length"] = length
+		values.length[0] = a.length()
+		h["Content-Length"] = values.length[:]
 	} else {
 		h["X-Accel-Buffering"] = unbuffered
 	}
@@ -294,6 +297,10 @@ func (a *Answer) Close(delivered bool) {
 	c.settle()
 	c.g.Shadow.pass(c)
 }
+
+// Recycle gives the memory of a closed answer to one to come. It comes last, from a caller that uses neither the answer nor
+// what it gave any more, but for the header that Describe has filled. An answer that is not recycled is the garbage collector's.
+func (a *Answer) Recycle() { a.call.recycle() }
 
 // commit makes a the call's answer. After this no other provider can be asked.
 func (c *call) commit(a *Answer) *Answer {

@@ -48,7 +48,8 @@ func (q at) attempt(body []byte) (a *Answer, f *failure.Failure) {
 	x.Inflate()
 	if q.Request.Stream && succeeded(x.Response.StatusCode) {
 		x.AwaitContent()
-		if s := (&stream{Exchange: x, call: q.call, timeout: q.p.StreamTimeout, provider: q.p}); s.begin() {
+		s := &q.stream
+		if *s = (stream{Exchange: x, call: q.call, timeout: q.p.StreamTimeout, provider: q.p}); s.begin() {
 			ask := q.wireAsk()
 			decoder := q.format().DecodeStream(ask)
 			s.decoder, s.guard = q.p.AnswerForm.Decoder(decoder, ask), q.Guard.stream(q.Endpoint)

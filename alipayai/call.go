@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -90,9 +91,11 @@ type call struct {
 	g *Gateway
 	// ctx is the client's: it ends when the client leaves, or a verdict forbids the call.
 	ctx      context.Context
-	unending unending // see lasting
+	unending context.Context // see lasting
 	// outcome is what becomes of it.
 	outcome Outcome
+	// alone says that nothing else can look at it any more; see recycle.
+	alone bool
 
 	tenancy   tenancy   // tenants.go: whose it is, and what it may use
 	trial     *trial    // canary.go: its part in the canary; nil for none
@@ -104,6 +107,7 @@ type call struct {
 	secrets   secrets   // caller.go: what must not be shown
 	intake    intake    // buffers.go: what is being read of an answer
 	answer    Answer    // answer.go: what is made of that
+	stream    stream    // events.go: what is read of one, where it is a stream
 	taken     taken     // charged.go: how much it has taken, where nothing says so
 	recording recording // cached.go: its answer, to give it again
 }
@@ -181,8 +185,26 @@ func (c *call) settle() {
 	if c.intake.exchange != nil && c.packing.group == nil { // a pack's answer belongs to its calls
 		c.secrets.forget()
 		c.answer.header = nil
-		c.intake.exchange.Recycle()
+		c.alone = c.intake.exchange.Recycle() && c.isAlone()
 		c.intake.exchange = nil
+	}
+}
+
+// isAlone reports whether nothing was given the call but the exchange that it has ended with: that was its only one, and
+// nothing watches what becomes of it.
+func (c *call) isAlone() bool {
+	return c.outcome.Attempts == 1 && c.Verdict == nil && c.Guard == nil && c.Seen == nil && c.trial == nil &&
+		(c.packing.one == nil || c.packing.one == &notPackable)
+}
+
+// calls are those that were recycled. A call is the largest thing that the gateway allocates for one.
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// recycle gives the memory of a settled call to one to come, where provably nothing but the caller can look at it any more.
+func (c *call) recycle() {
+	if c.alone {
+		*c = call{}
+		calls.Put(c)
 	}
 }
 
@@ -196,7 +218,8 @@ func (g *Gateway) Refuse(ctx context.Context, in *Call, f *failure.Failure) *Err
 
 // begin makes a call of in, with all of its parts that have something to know from the start.
 func (g *Gateway) begin(ctx context.Context, in *Call) *call {
-	c := &call{Call: *in, g: g, ctx: ctx}
+	c := calls.Get().(*call)
+	c.Call, c.g, c.ctx = *in, g, ctx
 	if c.Tenant == "" {
 		c.Tenant = AnonymousTenant
 	}
@@ -238,21 +261,11 @@ func (c *call) latest() time.Time {
 
 // lasting is the client's context for what is done whether it has left or not.
 func (c *call) lasting() context.Context {
-	c.unending.Context = c.ctx //nolint:fatcontext // it is the same one each time
-	return &c.unending
+	if c.unending == nil {
+		c.unending = context.WithoutCancel(c.ctx)
+	}
+	return c.unending
 }
-
-// unending is what [context.WithoutCancel] makes, in one piece with the call.
-type unending struct{ context.Context }
-
-// Deadline implements [context.Context].
-func (*unending) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-// Done implements [context.Context].
-func (*unending) Done() <-chan struct{} { return nil }
-
-// Err implements [context.Context].
-func (*unending) Err() error { return nil }
 
 // word is the value of a field that has one, and that may stand in a log.
 func word(h http.Header, name string) string {

@@ -3,6 +3,7 @@ package alipayai
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
@@ -50,4 +51,14 @@ func FirstProvider(g *Gateway, tenant string, r wire.Request) int {
 	rest := slices.Clone(g.Providers)
 	g.Balance.arrange(c, rest)
 	return slices.Index(g.Providers, rest[0])
+}
+
+// CallsMade is how many calls of f, one after another, do not have the memory of a former one.
+func CallsMade(f func()) int {
+	var n atomic.Int64
+	made := calls.New
+	calls.New = func() any { n.Add(1); return made() }
+	defer func() { calls.New = made }()
+	f()
+	return int(n.Load())
 }

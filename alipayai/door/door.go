@@ -109,6 +109,7 @@ func (d *Door) give(w http.ResponseWriter, a *alipayai.Answer, out *writing) {
 		a.Close(delivered)
 		if delivered { // net/http may still be reading what could not be written
 			out.release()
+			a.Recycle()
 		}
 	}()
 	if e, ok := out.writer.(Ender); ok {

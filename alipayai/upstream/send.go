@@ -296,12 +296,14 @@ var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 
 // Recycle gives an exchange that has ended to a request to come. It comes last, when its
 // caller uses neither it nor what came with it any more: Request and Response, their
-// headers and bodies.
-func (x *Exchange) Recycle() {
-	if x.atRest() {
-		x.clear()
-		exchanges.Put(x)
+// headers and bodies. It reports whether nothing else can use it any more; else the garbage collector has it.
+func (x *Exchange) Recycle() bool {
+	if !x.atRest() {
+		return false
 	}
+	x.clear()
+	exchanges.Put(x)
+	return true
 }
 
 // atRest reports whether provably nothing but the caller can use x any more, now or later:
