@@ -150,7 +150,7 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 	if f := c.tenancy.enter(c.g, &c.Call); f != nil {
 		return nil, f
 	}
-	c.once.id = c.upstreamKey(c.tenancy.user, c.outcome.RequestID)
+	c.once.name(&c.Call, c.tenancy.user, c.outcome.RequestID)
 	if c.Endpoint == upstream.EndpointModels {
 		return c.listModels()
 	}

@@ -29,6 +29,8 @@ const leaseMargin = 5 * time.Second
 type once struct {
 	// id goes upstream as Idempotency-Key, and stays the same over the call's attempts.
 	id string
+	// key names what the client's own Idempotency-Key is for, where it has one that counts.
+	key replay.Key
 	// claim is the call's hold of its own Idempotency-Key, until it ends; none without one.
 	claim claim
 	// hash is that of the request, once it was needed; see bodyHash.
@@ -84,19 +86,23 @@ func (c *call) extendClaim(silence time.Duration) {
 	claim.until = c.g.Now().Add(lease)
 }
 
-// upstreamKey makes what goes upstream as Idempotency-Key: the same for every
-// attempt of a call. A client's own key is bound to its tenant, the user and the endpoint,
-// since two that use the same key at one upstream account mean two
-// calls. Anonymous clients cannot be told apart, so theirs counts for nothing.
-func (c *Call) upstreamKey(user, requestID string) string {
-	if c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
-		return requestID
+// name notes what the call is known by: by what goes upstream as Idempotency-Key, the same for every attempt. A client's
+// own key is bound to its tenant, the user and the endpoint, since two that use the same key at one upstream account mean
+// two calls.
+func (o *once) name(in *Call, user, requestID string) {
+	if !in.happensOnce() {
+		o.id = requestID
+		return
 	}
-	id := c.claimKey(user)
+	o.key = in.claimKey(user)
 	var digits [32]byte
-	hex.Encode(digits[:], id[:len(digits)/2])
-	return string(digits[:])
+	hex.Encode(digits[:], o.key[:len(digits)/2])
+	o.id = string(digits[:])
 }
+
+// happensOnce reports whether the call has an Idempotency-Key that counts. Anonymous clients cannot be told apart, so theirs
+// counts for nothing.
+func (c *Call) happensOnce() bool { return c.IdempotencyKey != "" && c.Tenant != AnonymousTenant }
 
 // claimKey names what the call's Idempotency-Key is for.
 func (c *Call) claimKey(user string) replay.Key {
@@ -109,7 +115,7 @@ func (c *Call) claimKey(user string) replay.Key {
 // ClaimOf names the claim of a call, for what has to be the same whenever its answer is given again; it is empty for a call
 // that happens each time.
 func (g *Gateway) ClaimOf(c *Call) string {
-	if g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
+	if g.Claims == nil || !c.happensOnce() {
 		return ""
 	}
 	parts := []string{c.Tenant, string(c.Endpoint), c.IdempotencyKey}
@@ -142,14 +148,14 @@ func (o *once) bodyHash(in *Call) [sha256.Size]byte {
 // takeClaim claims the call's Idempotency-Key, if it has one: then it happens here, or it was served already, and that answer
 // is given.
 func (c *call) takeClaim() (given *Answer, f *failure.Failure) {
-	if c.g.Claims == nil || c.IdempotencyKey == "" || c.Tenant == AnonymousTenant {
+	if c.g.Claims == nil || !c.happensOnce() {
 		return nil, nil
 	}
 	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
 	if c.Request.Stream {
 		lease += ClientTimeout // until its first content is sent
 	}
-	held, before, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant, c.claimKey(c.tenancy.user), c.once.bodyHash(&c.Call), lease)
+	held, before, err := c.g.Claims.Store.Claim(c.ctx, c.Tenant, c.once.key, c.once.bodyHash(&c.Call), lease)
 	if err != nil {
 		return nil, c.claimFailure(err)
 	}

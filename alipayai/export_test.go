@@ -27,7 +27,9 @@ const (
 )
 
 func IdempotencyID(tenant string, endpoint upstream.Endpoint, key, requestID string) string {
-	return (&Call{Tenant: tenant, Endpoint: endpoint, IdempotencyKey: key}).upstreamKey("", requestID)
+	var once once
+	once.name(&Call{Tenant: tenant, Endpoint: endpoint, IdempotencyKey: key}, "", requestID)
+	return once.id
 }
 
 func (l *TenantLimits) Allow(tenant string, now time.Time) (limiter.TenantCall, *failure.Failure) {
