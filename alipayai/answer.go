@@ -321,8 +321,9 @@ func (c *call) commit(a *Answer) *Answer {
 		a.Served = Served{RequestID: c.outcome.RequestID} // it is of several providers
 		return a
 	}
-	c.startRecording(a)
-	c.Seen.begin(a, c.g.Now())
+	now := c.g.Now()
+	c.startRecording(a, now)
+	c.Seen.begin(a, now)
 	if a.stream != nil {
 		a.stream.Watch.Arm(a.stream.timeout, failure.ErrNoEvent)
 		a.stream.Watch.Pause() // until it is pulled
@@ -334,7 +335,7 @@ func (c *call) commit(a *Answer) *Answer {
 		c.recording.end(a.ending)
 		c.endClaim() // the client may repeat its key as soon as it has the answer
 	}
-	c.outcome.FirstByte = c.g.Now().Sub(c.Began)
+	c.outcome.FirstByte = now.Sub(c.Began)
 	return a
 }
 

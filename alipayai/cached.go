@@ -146,8 +146,7 @@ func (r *recording) end(ending wire.Ending) {
 
 // startRecording records an answer that the cache or a claim needs. One from the
 // cache is not cached again.
-func (c *call) startRecording(a *Answer) {
-	since := c.g.Now()
+func (c *call) startRecording(a *Answer, since time.Time) {
 	switch {
 	case a.Status < 200 || a.Status > 299:
 		return

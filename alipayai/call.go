@@ -174,13 +174,14 @@ func (c *call) settle() {
 	c.account.settle()
 	c.outcome.Usage, c.outcome.UsageEstimated = c.taken.check(c.outcome.Usage, c.Request)
 	c.packing.addLost(&c.outcome.Usage)
-	c.tenancy.limited.Done(c.g.Now(), int(c.taken.tokens(c.outcome.Usage)))
+	now := c.g.Now()
+	c.tenancy.limited.Done(now, int(c.taken.tokens(c.outcome.Usage)))
 	c.intake.end()
 	if !c.secrets.pass(c.outcome.Model, c.outcome.UpstreamModel) {
 		c.secrets.mask().Texts(&c.outcome.Model, &c.outcome.UpstreamModel)
 	}
 	c.outcome.Cost = c.account.cost()
-	c.outcome.Duration = c.g.Now().Sub(c.Began)
+	c.outcome.Duration = now.Sub(c.Began)
 	c.g.Observer.Settled(c.ctx, c.outcome)
 	if c.intake.exchange != nil && c.packing.group == nil { // a pack's answer belongs to its calls
 		c.secrets.forget()

@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -151,7 +152,8 @@ func (c *call) takeClaim() (given *Answer, f *failure.Failure) {
 	if c.g.Claims == nil || !c.happensOnce() {
 		return nil, nil
 	}
-	lease := c.deadline().Sub(c.g.Now()) + leaseMargin
+	now := c.g.Now()
+	lease := c.deadline().Sub(now) + leaseMargin
 	if c.Request.Stream {
 		lease += ClientTimeout // until its first content is sent
 	}
@@ -163,7 +165,7 @@ func (c *call) takeClaim() (given *Answer, f *failure.Failure) {
 		s := &replayed{Answer: *before, from: StoredClaim}
 		return s.answer(), nil
 	}
-	c.once.claim = claim{Claim: held, until: c.g.Now().Add(lease)}
+	c.once.claim = claim{Claim: held, until: now.Add(lease)}
 	return nil, nil
 }
 
@@ -203,7 +205,7 @@ func (c *call) endClaim() {
 	held := c.once.claim
 	c.once.claim = claim{}
 	end := claimEnd{claim: held.Claim, ctx: c.lasting(), ttl: c.g.Claims.TTL}
-	until := c.g.Now().Add(end.ttl)
+	var until time.Time // unless it ends by itself, as long as its end would be kept
 	if c.caches() && !c.g.Answers.Remote {
 		c.recording.keep() // for the cache as well
 	}
@@ -219,12 +221,12 @@ func (c *call) endClaim() {
 	default:
 		end.as = release
 		if !held.left {
-			until = held.until // it ends by itself
+			until = held.until
 		}
 	}
 	if err := end.do(); errors.Is(err, replay.ErrUnavailable) {
 		end.answer.Body = bytes.Clone(end.answer.Body) // its buffer goes back with the call
-		go end.retry(until)
+		go end.retry(cmp.Or(until, c.g.Now().Add(end.ttl)))
 	}
 }
 
