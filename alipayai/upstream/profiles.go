@@ -50,14 +50,16 @@ func (e Endpoint) Counts() bool { return e == EndpointCountTokens || e == Endpoi
 // AnsweredBy reports whether a body has what a good answer of an endpoint that generates nothing has: results of a moderation, or a
 // number of tokens. Servers that take every path for chat completions' answer with one of these.
 func (e Endpoint) AnsweredBy(body []byte) bool {
-	var a struct {
-		Results []json.RawMessage `json:"results"`
-		Tokens  json.RawMessage   `json:"input_tokens"`
-	}
-	switch e {
-	case EndpointModerations:
+	switch {
+	case e == EndpointModerations:
+		var a struct {
+			Results []json.RawMessage `json:"results"`
+		}
 		return json.Unmarshal(body, &a) == nil && a.Results != nil
-	case EndpointCountTokens, EndpointInputTokens:
+	case e.Counts():
+		var a struct {
+			Tokens json.RawMessage `json:"input_tokens"`
+		}
 		if json.Unmarshal(body, &a) != nil {
 			return false
 		}
