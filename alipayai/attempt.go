@@ -123,7 +123,7 @@ func (q at) readAnswer(x *upstream.Exchange) (*Answer, *failure.Failure) {
 	parsed, event, err := q.decode(a)
 	good := err == nil && parsed.Failure == nil && succeeded(a.Status)
 	if good {
-		q.complete(a, parsed.FinishReason)
+		q.complete(a, &parsed)
 	}
 	failed := resp.StatusCode >= http.StatusBadRequest && !upstream.AsksForPayment(resp) ||
 		succeeded(a.Status) && err == nil && parsed.Failure != nil
@@ -180,13 +180,13 @@ func (q at) accepted(x *upstream.Exchange, a *Answer, parsed wire.Answer, receiv
 	return a, nil
 }
 
-// complete gives an answer of p's, which ended for that reason, what it lacks for a client, in the form that was asked for.
-func (q at) complete(a *Answer, finish string) {
+// complete gives an answer of p's, of which parsed was read, what it lacks for a client, in the form that was asked for.
+func (q at) complete(a *Answer, parsed *wire.Answer) {
 	whole := a.body.Bytes()
 	if q.native() == nil {
 		switch q.Endpoint {
 		case upstream.EndpointChat:
-			whole = openai.CompleteAnswer(whole, q.once.id, finish, q.Request.ChoosesTool)
+			whole = openai.CompleteAnswer(whole, parsed, q.wireAsk())
 		case upstream.EndpointEmbeddings:
 			whole = openai.Embeddings(q.Request.Body, whole)
 		}

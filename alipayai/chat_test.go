@@ -46,10 +46,10 @@ func TestBodiesGoUpstreamByteForByte(t *testing.T) {
 // What comes back is what the upstream wrote, to the byte, and the OpenAI fields that no gateway knows with it. The blank line of a
 // comment after an id is the one that does not: TestCommentsAfterIDs of package openai.
 func TestAnswersComeBackByteForByte(t *testing.T) {
-	json := "{\n\t\"choices\" : [{\"message\":{\"content\":\"caf\\u00e9\",\"x\":1.50}}],\"x_vendor\":[1e3] }\r\n"
-	events := ": welcome\n\nretry: 10\nevent: message\ndata: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n" +
-		"data: {\"choices\":[{\"delta\":{\"content\":\"caf\\u00e9\"}}],\ndata: \"x_vendor\":1e3}\r\n\r\n: ping\n\n" +
-		"id: 7\ndata:{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	json := "{\n\t\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\", \"choices\" : [{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"caf\\u00e9\",\"x\":1.50}}],\"x_vendor\":[1e3] }\r\n"
+	events := ": welcome\n\nretry: 10\nevent: message\ndata: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n" +
+		"data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"caf\\u00e9\"}}],\ndata: \"x_vendor\":1e3}\r\n\r\n: ping\n\n" +
+		"id: 7\ndata:{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
 	for name, test := range map[string]struct {
 		kind, answer, body string
 	}{

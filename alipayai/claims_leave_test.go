@@ -317,13 +317,13 @@ func TestKeysAndCachedAnswersAreOfOneEndpoint(t *testing.T) {
 
 // The largest answer that is kept has alipayai.MaxRecorded bytes.
 func TestLargestAnswerThatIsKept(t *testing.T) {
-	const frame = `{"choices":[{"finish_reason":"stop"}],"x":""}`
+	const frame = `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant"},"finish_reason":"stop"}],"x":""}`
 	filled := func(n int) string {
 		return frame[:len(frame)-2] + string(slices.Repeat([]byte("x"), n-len(frame))) + `"}`
 	}
 	event := func(n int) string { // a stream of n bytes
 		const rest = "data: \n\ndata: " + finishEvent + "\n\ndata: [DONE]\n\n"
-		const delta = `{"choices":[{"delta":{"content":"x"}}],"x":""}`
+		const delta = `{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"x"}}],"x":""}`
 		return delta[:len(delta)-2] + string(slices.Repeat([]byte("x"), n-len(rest)-len(delta))) + `"}`
 	}
 	for name, test := range map[string]struct {

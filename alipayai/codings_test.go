@@ -28,7 +28,7 @@ func TestCodingsOfAnswers(t *testing.T) {
 	gzips := func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
 	raw := func(w io.Writer) io.WriteCloser { z, _ := flate.NewWriter(w, flate.BestSpeed); return z }
 	zstds := func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z }
-	stream := chunksOf(`"delta":{"content":"x"}`, `"delta":{},"finish_reason":"stop"`)
+	stream := chunksOf(`"delta":{"role":"assistant","content":"x"}`, `"delta":{},"finish_reason":"stop"`)
 	for kind, sent := range map[string]string{"whole": wholeAnswer, "stream": stream} {
 		for name, c := range map[string]struct {
 			codings []string // as lines of the header

@@ -45,7 +45,7 @@ func (f *flushes) FlushError() error {
 // The last events of a stream wait for the server's own end of the answer, which follows at once, if the provider's end has come with
 // them. If it has not they are flushed, however long it may take.
 func TestLastEventsGoOutWithTheEnd(t *testing.T) {
-	const event = `data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}` + "\n\n"
+	const event = `data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}` + "\n\n"
 	for name, test := range map[string]struct {
 		endsToo bool
 		want    int

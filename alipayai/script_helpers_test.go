@@ -133,8 +133,8 @@ func silent(ctx context.Context) error {
 }
 
 const (
-	deltaEvent  = `{"choices":[{"delta":{"content":"hel"}}]}`
-	finishEvent = `{"choices":[{"delta":{"content":"lo"},"finish_reason":"stop"}]}`
+	deltaEvent  = `{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"hel"}}]}`
+	finishEvent = `{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}`
 )
 
 // scripted is a gateway before scripts.

@@ -21,7 +21,7 @@ import (
 
 // answerOf is an answer of that many bytes.
 func answerOf(size int) string {
-	const head, tail = `{"choices":[{"message":{"content":"`, `"}}]}`
+	const head, tail = `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"`, `"}}]}`
 	return head + strings.Repeat("x", size-len(head)-len(tail)) + tail
 }
 
@@ -142,7 +142,7 @@ func TestLargeEventThatFindsNoRoom(t *testing.T) {
 					if req.Header.Get("Accept") != "text/event-stream" {
 						return says(http.StatusOK, answerOf(size))(req)
 					}
-					resp, err := says(http.StatusOK, `data: {"choices":[{"delta":{"content":"`+strings.Repeat("x", size-1024)+
+					resp, err := says(http.StatusOK, `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"`+strings.Repeat("x", size-1024)+
 						`"},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")(req)
 					resp.Header.Set("Content-Type", "text/event-stream")
 					return resp, err

@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
-const wholeAnswer = `{"id":"c1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"tea"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`
+const wholeAnswer = `{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"tea"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`
 
 // A client that asked for a stream reads nothing else, so it gets one of an upstream that does not stream, and gets it again.
 func TestWholeAnswerToAStream(t *testing.T) {

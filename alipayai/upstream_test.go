@@ -145,12 +145,12 @@ func TestAnswersThatAreTooLarge(t *testing.T) {
 
 // Whole streams end in ways that differ a little.
 func TestStreamsThatEndWell(t *testing.T) {
-	const content = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n"
+	const content = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"x\"}}]}\n\n"
 	for name, test := range map[string]struct{ answer, want string }{
 		"plainly":                   {content + "data: [DONE]\n\n", ""},
 		"without the blank line":    {content + "data: [DONE]\n", content + "data: [DONE]\n\n"},
 		"without any line end":      {content + "data: [DONE]", content + "data: [DONE]\n\n"},
-		"with a finish, no content": {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\ndata: [DONE]\n\n", ""},
+		"with a finish, no content": {"data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"},\"finish_reason\":\"content_filter\"}]}\n\ndata: [DONE]\n\n", ""},
 		"in CRLF":                   {strings.ReplaceAll(content+"data: [DONE]\n\n", "\n", "\r\n"), ""},
 		"with more after it":        {content + "data: [DONE]\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"late\"}}]}\n\n", content + "data: [DONE]\n\n"},
 	} {

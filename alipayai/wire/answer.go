@@ -31,6 +31,8 @@ type Answer struct {
 	FinishReason string
 	// Unfinished: of a whole answer, or at a stream's end, a choice has no finish reason.
 	Unfinished bool
+	// Loose: it is not quite in the form of OpenAI's API, whose clients may refuse it: see [looseness].
+	Loose bool
 }
 
 // Ending says how much of the whole answer there is: that is unknown where a choice says nothing of how it ended.
@@ -51,6 +53,7 @@ func ParseBody(body []byte, lim Limits) (Answer, error) {
 func parseWhole(body []byte, lim Limits, e envelope) (Answer, error) {
 	e, err := parseEnvelope(body, lim, e)
 	e.Unfinished = e.open
+	e.Loose = err == nil && e.loose.whole()
 	return e.Answer, err
 }
 
@@ -72,6 +75,7 @@ type envelope struct {
 	succeeded bool
 	choices   choiceSet
 	open      bool // a choice has no finish reason
+	loose     looseness
 	// decided are the members seen that decide what the answer is.
 	decided members
 	// contentStart and contentEnd are where the characters of the last content string stand in the text.
@@ -168,11 +172,14 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) error {
 			v, err := s.scalar()
 			if err == nil {
 				e.Model = s.intern(v)
+				e.loose.has(headModel, len(v) > len(`""`))
 			}
 			return err
 		}
+	case "id", "created":
+		return s.headMember(e, name)
 	case "usage":
-		return s.usage(&e.Usage)
+		return s.usageOf(e)
 	case "x_groq": // of Groq's streams (console.groq.com/docs/api-reference)
 		return s.eachMember(func(name []byte) error {
 			if string(name) == "usage" {
@@ -184,9 +191,11 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) error {
 	case "service_tier":
 		v, err := s.scalar()
 		e.tier = wordOf(v)
+		e.loose.is(PlainTier(e.tier) != "")
 		return err
 	case "object":
 		v, err := s.scalar()
+		e.loose.object(v)
 		e.isError = e.isError || equals(v, "error") || equals(v, "Error")
 		return err
 	case "status", "statusCode":

@@ -9,6 +9,7 @@ import (
 // choice is one of an answer's choices while it is read.
 type choice struct {
 	index    int
+	indexed  bool // it says it itself
 	finished bool
 	// reasons is how many finish reasons it has given.
 	reasons int
@@ -22,6 +23,7 @@ func (s *scanner) readChoices(e *envelope) error {
 		_, err := s.skip()
 		return err
 	}
+	e.loose.seen |= headChoices
 	position := 0
 	return s.array(func() error {
 		c := choice{index: position}
@@ -40,6 +42,7 @@ func (s *scanner) readChoice(e *envelope, c *choice) error {
 		e.finish(c.native)
 	}
 	e.choices.add(c.index, c.finished, e.Content)
+	e.loose.is(!c.indexed)
 	e.open = e.open || !c.finished
 	e.Content = e.Content || before
 	return err
@@ -51,11 +54,17 @@ func (s *scanner) choiceMember(e *envelope, c *choice, name []byte) error {
 	case "index":
 		v, err := s.scalar()
 		if n, ok := TokenCount(v); ok {
-			c.index = int(min(n, maxChoice))
+			c.index, c.indexed = int(min(n, maxChoice)), v.Kind() == '0'
 		}
 		return err
 	case "delta", "message":
-		return s.eachMember(func(name []byte) error { return s.contentMember(e, name) })
+		object, whole := s.is('{'), len(name) == len("message")
+		e.loose.role = roleNone
+		err := s.eachMember(func(name []byte) error { return s.contentMember(e, name) })
+		if object {
+			e.loose.spoke(whole)
+		}
+		return err
 	case "finish_reason":
 		v, err := s.scalar()
 		if c.reasons++; c.reasons > 1 && (c.finished || v.Kind() == '"') {
@@ -65,6 +74,7 @@ func (s *scanner) choiceMember(e *envelope, c *choice, name []byte) error {
 			c.finished = true
 			e.finish(finishReason(v))
 		}
+		e.loose.is(string(v) == `""`)
 		return err
 	case "native_finish_reason":
 		v, err := s.scalar()
@@ -92,6 +102,16 @@ func (s *scanner) choiceMember(e *envelope, c *choice, name []byte) error {
 // contentMember reads a member of a message or delta.
 func (s *scanner) contentMember(e *envelope, name []byte) error {
 	switch string(name) {
+	case "role":
+		v, err := s.scalar()
+		switch {
+		case v.Kind() != '"':
+		case len(v) > len(`""`):
+			e.loose.role = roleSaid
+		default:
+			e.loose.role = roleEmpty
+		}
+		return err
 	case "content", "reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "refusal", "tool_calls", "function_call", "audio", "images":
 		isContent := string(name) == "content" && s.is('"')
 		before := s.dec.InputOffset()

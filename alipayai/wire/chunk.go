@@ -30,6 +30,7 @@ func parseChunk(data []byte, e envelope) (Chunk, envelope, error) {
 		return Chunk{Done: true}, envelope{}, nil
 	}
 	e, err := parseEnvelope(data, Limits{}, e)
+	e.Loose = err == nil && e.loose.chunk()
 	return Chunk{Answer: e.Answer, ContentBytes: e.contentBytes}, e, err
 }
 

@@ -15,7 +15,8 @@ type ChunkReader struct {
 	last          Chunk
 	around        int // what its ContentBytes are besides that content
 	choices       choiceSet
-	begins        bool
+	begins        uint64 // the choices of which the chunk that was read last is the first
+	roleless      bool
 	room          [512]byte // for before and after of ordinary chunks
 }
 
@@ -26,12 +27,15 @@ func (r *ChunkReader) Finished() bool { return r.choices.allFinished() }
 // Unfinished reports whether a choice has come that has no finish reason yet.
 func (r *ChunkReader) Unfinished() bool { return r.choices.unfinished() }
 
-// Begins reports whether the chunk that was read last is the first of a choice.
-func (r *ChunkReader) Begins() bool { return r.begins }
+// Begins gives the choices of which the chunk that was read last is the first, as bits by their index, of which those from the
+// sixty-fourth on share one, and reports whether one of them has no role.
+func (r *ChunkReader) Begins() (choices uint64, roleless bool) {
+	return r.begins, r.begins != 0 && r.roleless
+}
 
 // Read reads one event.
 func (r *ChunkReader) Read(ev Event) (Chunk, error) {
-	r.begins = false
+	r.begins = 0
 	if len(r.before) > 0 && len(ev.Type) == 0 && r.onlyContentDiffers(ev.Data) {
 		chunk := r.last
 		chunk.ContentBytes = r.around + len(ev.Data) - len(r.before) - len(r.after)
@@ -41,7 +45,7 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 	chunk, e, err := parseEvent(ev)
 	known := r.choices.begun
 	r.choices.merge(e.choices)
-	r.begins = r.choices.begun != known
+	r.begins, r.roleless = r.choices.begun&^known, e.loose.roleless
 	if err == nil && len(ev.Type) == 0 && chunk.Failure == nil && plainText(ev.Data[e.contentStart:e.contentEnd]) {
 		if r.before == nil {
 			const half = len(r.room) / 2

@@ -46,8 +46,8 @@ func readForm(t testing.TB, fields wire.AnswerFields, from io.Reader) (got strin
 }
 
 const (
-	hel  = `{"choices":[{"index":0,"delta":{"content":"hel"},"finish_reason":null}]}`
-	lo   = `{"choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}`
+	hel  = `{"created":1,"choices":[{"index":0,"delta":{"content":"hel"},"finish_reason":null}]}`
+	lo   = `{"created":1,"choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}`
 	used = `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}`
 )
 

@@ -129,22 +129,31 @@ type usageParts struct {
 	other struct{ prompt, completion int64 }
 	// ownKey says that another vendor charges besides, by a key of one's own there.
 	ownKey bool
+	// plain is how many of the three numbers are there, as numbers, that OpenAI's form has always.
+	plain int
 }
 
 // usage reads OpenAI's usage object. It is null in all chunks but the last of a stream, and embeddings have no completion
 // tokens.
 func (s *scanner) usage(u *Usage) error {
+	_, err := s.readUsage(u)
+	return err
+}
+
+// readUsage is usage, and reports whether all of the numbers are there that clients look for, as in what is null none has to be.
+func (s *scanner) readUsage(u *Usage) (plain bool, err error) {
 	var parts usageParts
-	err := s.eachMember(func(name []byte) error { return s.usageMember(&parts, name) })
+	object := s.is('{')
+	err = s.eachMember(func(name []byte) error { return s.usageMember(&parts, name) })
+	plain = !object || parts.plain >= 3
 	switch {
 	case err != nil || !parts.OK:
-		return err
 	case parts.Implausible:
 		*u = Usage{Implausible: true}
-		return nil
+	default:
+		*u = parts.whole()
 	}
-	*u = parts.whole()
-	return nil
+	return plain, err
 }
 
 // usageMember reads the member of that name.
@@ -226,6 +235,9 @@ func (s *scanner) usageNumber(p *usageParts, n *int64, part bool) error {
 		return nil
 	}
 	*n, p.OK = count, true
+	if v.Kind() == '0' && (n == &p.Prompt || n == &p.Completion || n == &p.Total) {
+		p.plain++
+	}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 // A client that offers functions looks for function_call, in whole answers and in streams.
 func TestOwnFunctionCalls(t *testing.T) {
 	calls := Calls{Functions: true, Names: wire.ToolNames{"a_b_2e7336dc": "a.b"}}
+	const head = `{"id":"c","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,`
 	const one = "data: " + `{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{\"z\":1}"}}]}}]}` + "\n\n"
 	for name, tt := range map[string]struct{ body, want string }{
 		"whole":     {`{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"a_b_2e7336dc","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`, `{"choices":[{"message":{"content":null,"function_call":{"name":"a.b","arguments":"{}"}},"finish_reason":"function_call"}]}`},
@@ -24,6 +25,7 @@ func TestOwnFunctionCalls(t *testing.T) {
 		"elsewhere": {`{"tool_calls":[1],"choices":[null,{"tool_calls":[1],"message":{"content":"x"}}]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			chunk := strings.NewReplacer(`{"choices":[{"delta":{}`, head+`"delta":{"role":"assistant"}`, `{"choices":[{"delta":{`, head+`"delta":{"role":"assistant",`)
 			want := tt.want
 			if want == "" {
 				want = tt.body
@@ -38,7 +40,7 @@ func TestOwnFunctionCalls(t *testing.T) {
 			if name == "a second" { // the index of the first is 0
 				before = one
 			}
-			reader := wire.NewEventReader(strings.NewReader(before+"data: "+tt.body+"\n\n"), 0)
+			reader := wire.NewEventReader(strings.NewReader(chunk.Replace(before+"data: "+tt.body+"\n\n")), 0)
 			defer reader.Release()
 			var got []byte
 			d := calls.Decoder(Format{}.DecodeStream(wire.Ask{}))
@@ -47,7 +49,7 @@ func TestOwnFunctionCalls(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if strings.Contains(tt.body, `"delta"`) && !strings.HasSuffix(string(got), "data: "+want+"\n\n") {
+			if strings.Contains(tt.body, `"delta"`) && !strings.HasSuffix(string(got), "data: "+chunk.Replace(want)+"\n\n") {
 				t.Errorf("streams %s, want %s", got, want)
 			}
 		})

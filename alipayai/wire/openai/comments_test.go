@@ -9,7 +9,7 @@ import (
 // After an id, no blank line comes that ends no event: https://github.com/openai/openai-python/issues/2722. Before one, comments pass as
 // they came.
 func TestCommentsAfterIDs(t *testing.T) {
-	const chunk = `data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":null}]}` + "\n\n"
+	const chunk = `data: {"id":"c","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":null}]}` + "\n\n"
 	for name, tt := range map[string]struct{ in, want string }{
 		"without ids":     {": ping\n\n" + chunk + ": ping\n\n\n" + chunk, ""},
 		"after an id":     {": ping\n\n" + "id: 1\n" + chunk + ": ping\n: pong\n\n" + chunk, ": ping\n\n" + "id: 1\n" + chunk + ": ping\n: pong\n" + chunk},

@@ -147,7 +147,7 @@ func TestCompletedStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			chunk := func(calls string) string {
-				return "event: x\ndata: {\"id\":\"c\", \"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\\ud83d\",\"tool_calls\":[" + calls + "]},\"finish_reason\":null}]}\n\n"
+				return "event: x\ndata: {\"id\":\"c\", \"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\\ud83d\",\"tool_calls\":[" + calls + "]},\"finish_reason\":null}]}\n\n"
 			}
 			if tt.want == nil {
 				tt.want = tt.sent
@@ -174,7 +174,7 @@ func TestCompletedStreams(t *testing.T) {
 	t.Run("choices", func(t *testing.T) {
 		const calls = `{"choices":[{"index":0,"delta":{"tool_calls":[{"function":{"name":"f"}}]}},{"index":1,"delta":{"tool_calls":[{"function":{"name":"f"}}]}}]}`
 		c := choiceCompleter{callCompleter: callCompleter{id: "answer"}}
-		got := string(c.chunk([]byte(calls), true, ""))
+		got := string(c.chunk([]byte(calls), new(wire.ChunkReader), new(wire.Chunk)))
 		if strings.Count(got, `{"index":0,"id":"call_`) != 2 || !strings.Contains(got, first) || !strings.Contains(got, other) {
 			t.Error(got)
 		}
@@ -210,13 +210,18 @@ func TestCompletedAnswers(t *testing.T) {
 			if tt.want == "" {
 				tt.want = tt.calls
 			}
-			if got := string(CompleteAnswer([]byte(answer(tt.calls)), "answer", "", false)); got != answer(tt.want) {
+			if got := string(completed([]byte(answer(tt.calls)), "", false)); got != answer(tt.want) {
 				t.Errorf("got %s\nwant %s", got, answer(tt.want))
 			}
 		})
 	}
 	const broken = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f"}}]}}]`
-	if got := CompleteAnswer([]byte(broken), "answer", "", false); string(got) != broken {
+	if got := completed([]byte(broken), "", false); string(got) != broken {
 		t.Errorf("%s of what is no JSON", got)
 	}
+}
+
+// completed gives a whole answer of that finish reason as [CompleteAnswer] does where nothing is loose but what is in its choices.
+func completed(body []byte, finish string, chosen bool) []byte {
+	return CompleteAnswer(body, &wire.Answer{FinishReason: finish}, wire.Ask{ID: "answer", Request: wire.Request{ChoosesTool: chosen}})
 }

@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"slices"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -16,46 +17,59 @@ import (
 //   - a delta in a stream, which servers leave out, or give as null, where nothing is new but how the answer ended, or what a filter says:
 //     https://github.com/microsoft/agent-framework/pull/5734, https://github.com/QwenLM/qwen-code/pull/1448,
 //     https://github.com/bagofwords1/bagofwords/pull/742 of Azure.
-//   - the role of the assistant where tools are offered, in the first delta of each choice, and where a tool is called: LangChain
-//     for JavaScript loses the calls of messages that begin without. See https://github.com/langchain-ai/langchainjs/issues/11468,
-//     https://github.com/langchain-ai/langchainjs/pull/11157, https://github.com/jundot/omlx/pull/2117.
+//   - the role of the assistant in a message, in the first delta of each choice, and where a tool is called: LangChain
+//     for JavaScript loses the calls of messages that begin without, and OpenAI's SDK for Node refuses a stream. See
+//     https://github.com/langchain-ai/langchainjs/issues/11468, https://github.com/langchain-ai/langchainjs/pull/11157,
+//     https://github.com/jundot/omlx/pull/2117, https://github.com/danny-avila/LibreChat/issues/1221. A later delta has none, and null for
+//     one that is empty: https://github.com/MiniMax-AI/MiniMax-M2.5/issues/2, https://github.com/vercel/ai/pull/15464 of GLM.
+//   - the index of a choice, which is its place: https://github.com/OpenRouterTeam/ai-sdk-provider/issues/79. OpenAI's SDK for Node puts
+//     the pieces of a stream together by it.
+//   - null for a finish reason that is empty, which is none: https://github.com/ollama/ollama/issues/4357,
+//     https://github.com/sgl-project/sglang/issues/3912.
 //   - tool_calls as the finish reason of a choice that calls a tool, where servers say stop, or another vendor's word for either:
 //     agents stop there, or call nothing. See https://github.com/anomalyco/opencode/issues/14972 of Gemini and LiteLLM,
 //     https://github.com/anomalyco/opencode/issues/20719 of Ollama, https://github.com/openvinotoolkit/model_server/issues/3927.
 //     Where the request names the tool, stop is OpenAI's word and vLLM's, and stays: https://github.com/vllm-project/vllm/pull/49496.
 //   - OpenAI's finish reason for another vendor's that is known: see [wire.FinishWord].
 //
-// And it gives tool calls what they lack: see [callCompleter]. Every other byte stays as it was.
+// And it gives tool calls what they lack, see [callCompleter], and the answer around them, see [head]. Every other byte stays as it was.
 type choiceCompleter struct {
 	callCompleter
-	// hasTools says that the request offers tools.
-	hasTools bool
+	head head
 	// chosen says that the request names the tool that is called.
 	chosen bool
-	// begun are the choices that have had a chunk, by their index. From the sixty-fourth on they share a place.
-	begun uint64
+	// begins are the choices that begin with the chunk, as bits by their index, and loose says that it is loose: see [wire.ChunkReader].
+	begins uint64
+	loose  bool
 	// ended says that a chunk has had a finish reason, and early that one before this one has.
 	ended, early bool
 }
 
-// CompleteAnswer gives a whole answer with what its choices lack, and their tool calls. id is one of the answer's own, and finish its
-// finish reason. chosen says that the request names the tool that is called.
-func CompleteAnswer(body []byte, id, finish string, chosen bool) []byte {
-	if !isForeign(finish) && !hasSeveral(body) && !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
+func newCompleter(ask wire.Ask) choiceCompleter {
+	return choiceCompleter{callCompleter: callCompleter{id: ask.ID}, head: head{id: ask.ID, model: ask.UpstreamModel}, chosen: ask.ChoosesTool}
+}
+
+// CompleteAnswer gives a whole answer to ask with what it lacks for clients. read is what was read of it.
+func CompleteAnswer(body []byte, read *wire.Answer, ask wire.Ask) []byte {
+	if !read.Loose && !isForeign(read.FinishReason) && !hasSeveral(body) && !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
 		return body
 	}
-	c := choiceCompleter{callCompleter: callCompleter{id: id}, chosen: chosen}
+	c := newCompleter(ask)
+	c.loose = read.Loose
 	return c.complete(body, false)
 }
 
 // chunk gives a chunk of a stream with what its choices lack. Each chunk with a tool call has to be seen: a name may come in
-// parts, and again with each piece. begins says that a choice has not had a chunk before, and finish is the finish reason.
-func (c *choiceCompleter) chunk(data []byte, begins bool, finish string) []byte {
+// parts, and again with each piece. read is what chunks has read of it.
+func (c *choiceCompleter) chunk(data []byte, chunks *wire.ChunkReader, read *wire.Chunk) []byte {
+	finish := read.FinishReason
+	begins, roleless := chunks.Begins()
 	c.early, c.ended = c.ended, c.ended || finish != ""
-	begins, ends := begins && c.hasTools, finish != "" && (len(c.choices) > 0 || hasSeveral(data)) || isForeign(finish)
-	if !begins && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
+	ends := finish != "" && (len(c.choices) > 0 || hasSeveral(data)) || isForeign(finish)
+	if !read.Loose && !roleless && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
 		return data
 	}
+	c.begins, c.loose = begins, read.Loose
 	return c.complete(data, true)
 }
 
@@ -81,20 +95,33 @@ func translates(text []byte) bool {
 }
 
 func (c *choiceCompleter) complete(body []byte, streamed bool) []byte {
-	return editChoices(body, func(e *edits, choice span) { c.choice(e, choice, streamed) })
+	e := edits{body: body}
+	defer e.release()
+	members, chat := e.members(span{0, len(body)}), false
+	for _, top := range members {
+		if top.name != "choices" {
+			continue
+		}
+		for place, choice := range e.elements(top.value) {
+			chat = c.choice(&e, choice, place, streamed) || chat
+		}
+	}
+	if chat && c.loose {
+		c.head.complete(&e, members, streamed, false)
+	}
+	return e.apply()
 }
 
-func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
+// choice completes the choice at a place among others. It reports whether it is one of chat completions.
+func (c *choiceCompleter) choice(e *edits, choice span, place int, streamed bool) (chat bool) {
 	members := e.members(choice)
-	var index string
-	var number int64
-	var message, delta, finish span
+	index, number := strconv.Itoa(place), int64(place)
+	var message, delta, finish, indexAt span
 	older := len(members) == 0 // it has a text, which is of the older form, or is no choice
 	for _, m := range members {
 		switch m.name {
 		case "index":
-			index = string(e.text(m.value))
-			number, _ = wire.TokenCount(e.text(m.value))
+			indexAt = m.value
 		case "delta":
 			delta = m.value
 		case "message":
@@ -106,9 +133,15 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 		}
 	}
 	if older {
-		return
+		return false
 	}
-	begins := streamed && c.begins(number) && c.hasTools
+	var more []byte
+	if n, ok := wire.TokenCount(e.text(indexAt)); ok {
+		index, number = string(e.text(indexAt)), n
+	} else {
+		more = appendOrReplace(e, more, indexAt, "index", []byte(index))
+	}
+	begins := streamed && c.first(number)
 	said, before := translate.Unquote(e.text(finish)), c.begunCalls(index)
 	c.ends = said != ""
 	c.cut = wire.EndingOf(wire.FinishWord(said)) == wire.EndingCut
@@ -127,11 +160,14 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 		} else if begins {
 			empty = []byte("{" + assistantRole + "}")
 		}
-		if more := appendOrReplace(e, nil, delta, "delta", empty); len(more) > 0 {
-			e.insert(members[0].key.start, more)
-		}
+		more = appendOrReplace(e, more, delta, "delta", empty)
+	}
+	if len(more) > 0 {
+		e.insert(members[0].key.start, more)
 	}
 	switch word := wire.FinishWord(said); {
+	case string(e.text(finish)) == `""`:
+		e.replace(finish, null)
 	case c.called(index) && isCalling(said) && !(c.chosen && said == "stop"):
 		e.replace(finish, []byte(`"tool_calls"`))
 	case word == "tool_calls" && said != word: // and it calls none
@@ -139,6 +175,7 @@ func (c *choiceCompleter) choice(e *edits, choice span, streamed bool) {
 	case word != said && !wire.IsBrokenOff(said):
 		e.replace(finish, quote(word))
 	}
+	return true
 }
 
 // isForeign reports whether a finish reason may be in another vendor's words.
@@ -189,12 +226,12 @@ func (e *edits) addCalls(delta span, pieces []byte) {
 
 const assistantRole = `"role":"assistant"`
 
-// begins reports whether a chunk is the first of a choice.
-func (c *choiceCompleter) begins(index int64) bool {
+// first reports whether the chunk is the first of a choice.
+func (c *choiceCompleter) first(index int64) bool {
 	bit := uint64(1) << min(index, 63)
-	begins := c.begun&bit == 0
-	c.begun |= bit
-	return begins
+	first := c.begins&bit != 0
+	c.begins &^= bit
+	return first
 }
 
 // isCalling reports whether a finish reason is one that a choice with tool calls may have, in other words than OpenAI's.
@@ -217,13 +254,15 @@ func (c *choiceCompleter) message(e *edits, message span, choice string, begins,
 	}
 	list := e.elements(calls)
 	called, said := len(list) > 0, e.text(role)
-	switch begins = begins || called && !streamed; {
+	switch begins = begins || !streamed; {
 	case role == (span{}) && begins && len(members) > 0:
 		e.insert(members[0].key.start, []byte(assistantRole+","))
 	case role == (span{}) && begins:
 		e.replace(message, []byte("{"+assistantRole+"}"))
 	case string(said) == `""` && called, begins && (string(said) == `""` || said.Kind() == 'n'):
 		e.replace(role, []byte(`"assistant"`))
+	case string(said) == `""`:
+		e.replace(role, null)
 	}
 	if called {
 		c.calls(e, choice, list, streamed)

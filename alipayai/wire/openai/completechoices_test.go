@@ -76,7 +76,9 @@ func TestCompletedChoices(t *testing.T) {
 		"another choice's call":       {{begun + `,` + strings.Replace(begun, `"index":0`, `"index":1`, 1)}, {calls}, {strings.Replace(stop, `"index":0`, `"index":1`, 1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chunk := func(choices string) string { return `data: {"id":"c","choices":[` + choices + "]}\n\n" }
+			chunk := func(choices string) string {
+				return `data: {"id":"c","object":"chat.completion.chunk","created":7,"model":"m","choices":[` + choices + "]}\n\n"
+			}
 			var stream, want strings.Builder
 			for _, c := range tt {
 				if c[1] == "" {
@@ -110,7 +112,7 @@ func TestCompletedAtEnd(t *testing.T) {
 	const (
 		head   = `{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[`
 		first  = `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop"}`
-		begins = `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":"tool_calls"}`
+		begins = `{"index":0,"delta":{"role":"assistant","tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":"tool_calls"}`
 		more   = `{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":1}"}}]},"finish_reason":"tool_calls"}`
 		last   = `{"index":0,"delta":{},"finish_reason":"tool_calls"}`
 		rest   = "data: " + head + `{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]},"finish_reason":null}]}` + "\n\n"
@@ -169,9 +171,9 @@ func TestChosenToolEndsByStop(t *testing.T) {
 		}
 		for said, want := range reasons {
 			whole := func(kind, reason string) string {
-				return `{"id":"c","choices":[` + fmt.Sprintf(called, kind, reason) + `]}`
+				return `{"id":"c","object":"chat.completion.chunk","created":7,"model":"m","choices":[` + fmt.Sprintf(called, kind, reason) + `]}`
 			}
-			if got := string(CompleteAnswer([]byte(whole("message", said)), "answer", "", r.ChoosesTool)); got != whole("message", want) {
+			if got := string(completed([]byte(whole("message", said)), "", r.ChoosesTool)); got != whole("message", want) {
 				t.Errorf("%s: %s", choice, got)
 			}
 			event := wire.Event{Data: []byte(whole("delta", said)), Raw: []byte("data: " + whole("delta", said) + "\n\n")}
@@ -205,7 +207,7 @@ func TestCompletedMessages(t *testing.T) {
 				tt.want = tt.choices
 			}
 			answer := func(choices string) string { return `{"id":"c","choices":[` + choices + `]}` }
-			if got := string(CompleteAnswer([]byte(answer(tt.choices)), "answer", "", false)); got != answer(tt.want) {
+			if got := string(completed([]byte(answer(tt.choices)), "", false)); got != answer(tt.want) {
 				t.Errorf("got %s\nwant %s", got, answer(tt.want))
 			}
 		})
@@ -215,7 +217,7 @@ func TestCompletedMessages(t *testing.T) {
 // TestFinishWords has the finish reasons of other vendors, as servers of OpenAI's form pass them on.
 func TestFinishWords(t *testing.T) {
 	for said, want := range map[string]string{
-		"stop": "stop", "length": "length", "content_filter": "content_filter", "function_call": "function_call", "tool_calls": "tool_calls", "": "",
+		"stop": "stop", "length": "length", "content_filter": "content_filter", "function_call": "function_call", "tool_calls": "tool_calls",
 		// https://github.com/pydantic/pydantic-ai/issues/7816
 		"guardrail_intervened": "content_filter", "SAFETY": "content_filter", "content_filter: PROHIBITED_CONTENT": "content_filter", "sensitive": "content_filter",
 		"STOP": "stop", "MAX_TOKENS": "length", "end_turn": "stop", "eos": "stop", "COMPLETE": "stop", "model_length": "length", "tool_use": "stop",
@@ -224,13 +226,13 @@ func TestFinishWords(t *testing.T) {
 	} {
 		t.Run(said, func(t *testing.T) {
 			answer := func(kind, reason string) string {
-				return `{"id":"c","choices":[{"index":0,"` + kind + `":{"role":"assistant","content":"x"},"finish_reason":"` + reason + `"}]}`
+				return `{"id":"c","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"` + kind + `":{"role":"assistant","content":"x"},"finish_reason":"` + reason + `"}]}`
 			}
 			a, err := wire.ParseBody([]byte(answer("message", said)), wire.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(CompleteAnswer([]byte(answer("message", said)), "answer", a.FinishReason, false)); got != answer("message", want) {
+			if got := string(completed([]byte(answer("message", said)), a.FinishReason, false)); got != answer("message", want) {
 				t.Errorf("got %s\nwant %s", got, answer("message", want))
 			}
 			event := wire.Event{Data: []byte(answer("delta", said)), Raw: []byte("data: " + answer("delta", said) + "\n\n")}

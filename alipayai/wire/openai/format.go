@@ -68,7 +68,7 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 
 // DecodeStream implements wire.Format.
 func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
-	return &stream{withoutUsage: !ask.IncludeUsage, choices: choiceCompleter{callCompleter: callCompleter{id: ask.ID}, hasTools: ask.HasTools, chosen: ask.ChoosesTool}}
+	return &stream{withoutUsage: !ask.IncludeUsage, choices: newCompleter(ask)}
 }
 
 // stream passes events on as they came, but for the chunk of usage that the client
@@ -77,7 +77,6 @@ func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
 type stream struct {
 	chunks       wire.ChunkReader
 	choices      choiceCompleter
-	head         chunkHead
 	withoutUsage bool
 	// hasIDs says that an event before has had an id.
 	hasIDs bool
@@ -97,8 +96,6 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 		// After an id, OpenAI's SDK for Python takes each blank line for the end of an event, and reads a chunk in it: of a comment, the
 		// line alone passes (https://github.com/openai/openai-python/issues/2722, https://github.com/theopenco/llmgateway/pull/2334).
 		dst = event.AppendComments(dst)
-	case chunk.Usage.OK && !chunk.HasChoices && !bytes.Contains(event.Data, []byte(`"choices"`)):
-		dst = appendData(dst, s.head.complete(withChoices(event.Data)))
 	default:
 		dst = s.append(dst, event, &chunk)
 	}
@@ -113,13 +110,6 @@ func (s *stream) Alike(unread []byte) wire.Alike {
 	return s.chunks.Alike(unread)
 }
 
-// withChoices gives a chunk that has no choices with none of them in it: clients look for the member
-// (https://github.com/ROCm/ATOM/pull/1711).
-func withChoices(chunk []byte) []byte {
-	_, members, _ := bytes.Cut(chunk, []byte("{"))
-	return slices.Concat([]byte(`{"choices":[],`), members)
-}
-
 // append appends an event, of which chunk was read.
 func (s *stream) append(dst []byte, event wire.Event, chunk *wire.Chunk) []byte {
 	data := event.Data
@@ -127,10 +117,10 @@ func (s *stream) append(dst []byte, event wire.Event, chunk *wire.Chunk) []byte 
 		dst = s.rest(dst)
 	}
 	if chunk.HasChoices {
-		s.head.keep(data)
-		data = s.choices.chunk(data, s.chunks.Begins(), chunk.FinishReason)
-	} else if !chunk.Done {
-		data = s.head.complete(data)
+		s.choices.head.keep(data)
+		data = s.choices.chunk(data, &s.chunks, chunk)
+	} else if chunk.Loose {
+		data = s.choices.head.bare(data)
 	}
 	if s.changed = !bytes.Equal(data, event.Data); !s.changed {
 		return append(dst, event.Raw...)
@@ -164,7 +154,7 @@ func (s *stream) rest(dst []byte) []byte {
 	if choices == nil {
 		return dst
 	}
-	return appendData(dst, s.head.complete(slices.Concat([]byte(`{"choices":[`), choices, []byte("]}"))))
+	return appendData(dst, s.choices.head.bare(slices.Concat([]byte(`{"choices":[`), choices, []byte("]}"))))
 }
 
 // Interface guards

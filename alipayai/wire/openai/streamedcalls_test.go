@@ -127,9 +127,9 @@ func joined(t *testing.T, chunks []string) (calls []sentCall) {
 	t.Helper()
 	var stream strings.Builder
 	for _, chunk := range chunks {
-		stream.WriteString(`data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[` + chunk + `]},"finish_reason":null}]}` + "\n\n")
+		stream.WriteString(`data: {"id":"c","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":{"tool_calls":[` + chunk + `]},"finish_reason":null}]}` + "\n\n")
 	}
-	stream.WriteString(`data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\n\ndata: [DONE]\n\n")
+	stream.WriteString(`data: {"id":"c","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\n\ndata: [DONE]\n\n")
 	events := wire.NewEventReader(strings.NewReader(stream.String()), 0)
 	defer events.Release()
 	d := Format{}.DecodeStream(wire.Ask{ID: "answer"})

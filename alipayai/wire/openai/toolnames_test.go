@@ -115,7 +115,8 @@ func TestOwnToolNames(t *testing.T) {
 				t.Errorf("got %s, want %s", got, want)
 			}
 			events := func(body string) string {
-				return ": hello\n\nevent: x\ndata: {\"choices\":[]}\n\ndata: " + body + "\n\ndata: [DONE]\n\n"
+				body = strings.NewReplacer(`{"message"`, `{"text":"","message"`, `{"delta"`, `{"text":"","delta"`).Replace(body) // of the older form, which stays as it is
+				return ": hello\n\nevent: x\ndata: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[]}\n\ndata: " + body + "\n\ndata: [DONE]\n\n"
 			}
 			var got []byte
 			d := Calls{Names: names}.Decoder(Format{}.DecodeStream(wire.Ask{}))

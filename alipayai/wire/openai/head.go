@@ -1,0 +1,230 @@
+package openai
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// head gives an answer, or the chunks of one stream, what they lack around their choices, and what has another type there. Clients that
+// have types for it refuse what is without. That for Node puts a stream together of chunks with choices alone, pydantic-ai validates whole
+// answers, the AI SDK all of either, and clients in Rust, Go and Java read into types:
+//
+//   - id, object, created and model: https://github.com/guardrails-ai/guardrails/issues/1415, https://github.com/BoundaryML/baml/pull/1778,
+//     https://github.com/dongri/openai-api-rs/pull/190 of Z.ai; a chunk that is another object, and has no id:
+//     https://github.com/huggingface/text-generation-inference/pull/1648, https://github.com/langgenius/dify/issues/14101. Each chunk of
+//     a stream has the same, that of the first where that has one, as some servers' last has none, which says what the answer costs:
+//     https://github.com/anomalyco/opencode/issues/39061, https://github.com/anomalyco/opencode/issues/42918,
+//     https://github.com/openvinotoolkit/model_server/issues/3553.
+//   - created in whole seconds: https://github.com/spiceai/spiceai/issues/5418 and https://github.com/BoundaryML/baml/pull/1746 of SambaNova.
+//   - choices of a chunk that has none, or null for them: https://github.com/ROCm/ATOM/pull/1711,
+//     https://github.com/pydantic/pydantic-ai/issues/5165, https://github.com/langfuse/langfuse/issues/6658.
+//   - the three numbers of a usage, the missing one as the others say it, else 0, and none in an empty one:
+//     https://github.com/api7/aisix/pull/483, https://github.com/BerriAI/litellm/issues/3276.
+//   - OpenAI's word for a service tier: see [wire.PlainTier].
+//
+// The first chunk of a stream of Azure's has an empty id and an empty model, which clients pass over: these stay, where no choice is with
+// them. What an answer need not have stays as it is: content beside tool calls, logprobs, refusal, details of a usage.
+type head struct {
+	// id and model are what an answer gets that says neither.
+	id, model string
+	// created is when one was read that does not say that.
+	created int64
+	// text is the beginning of the first chunk with a choice, and first the values of its headMembers that are as they should be.
+	text  []byte
+	room  [256]byte
+	first [4]jsontext.Value
+	known bool
+}
+
+// headMembers are the members of a head that have a value of their own.
+var headMembers = [4]string{"id", "object", "created", "model"}
+
+// keep keeps the head of a chunk, if it is the first.
+func (h *head) keep(chunk []byte) {
+	if h.text == nil {
+		h.text = append(h.room[:0], chunk[:min(len(chunk), len(h.room))]...)
+	}
+}
+
+// bare gives a chunk without a choice with what it lacks. What has nothing of a chunk is none, and stays as it is.
+func (h *head) bare(chunk []byte) []byte {
+	e := edits{body: chunk}
+	defer e.release()
+	members := e.members(span{0, len(chunk)})
+	if !slices.ContainsFunc(members, isOfChunk) || !translates(chunk) {
+		return chunk
+	}
+	h.complete(&e, members, true, h.text == nil)
+	return e.apply()
+}
+
+// isOfChunk reports whether a member is one that a chunk has.
+func isOfChunk(m member) bool {
+	return m.name == "choices" || m.name == "usage" || slices.Contains(headMembers[:], m.name)
+}
+
+// complete completes the answer, or the chunk, that has those members. Where it may be blank, it may have an empty id and model.
+func (h *head) complete(e *edits, members []member, streamed, blank bool) {
+	h.read()
+	at := func(name string) span {
+		if i := slices.IndexFunc(members, func(m member) bool { return m.name == name }); i >= 0 {
+			return members[i].value
+		}
+		return span{}
+	}
+	var more []byte
+	for i, name := range headMembers {
+		if v := at(name); !fits(i, e.text(v), streamed) && !(blank && string(e.text(v)) == `""` && name != "object") {
+			more = appendOrReplace(e, more, v, name, h.value(i, e.text(v), streamed))
+		}
+	}
+	if v := at("choices"); e.text(v).Kind() != '[' {
+		more = appendOrReplace(e, more, v, "choices", []byte("[]"))
+	}
+	if v := at("usage"); v != (span{}) {
+		e.usage(v)
+	}
+	if v := at("service_tier"); v != (span{}) {
+		if plain := wire.PlainTier(translate.Unquote(e.text(v))); plain != "" {
+			e.replace(v, quote(plain))
+		}
+	}
+	if len(more) > 0 {
+		e.insert(members[0].key.start, more)
+	}
+}
+
+// read reads the head of the first chunk.
+func (h *head) read() {
+	if h.known || h.text == nil {
+		return
+	}
+	h.known = true
+	first := edits{body: h.text}
+	defer first.release()
+	for _, m := range first.members(span{0, len(h.text)}) {
+		value := first.text(m.value)
+		cut := m.value.end == len(h.text) // within the value, or behind it
+		if i := slices.Index(headMembers[:], m.name); i >= 0 && !cut && fits(i, value, true) {
+			h.first[i] = value
+		}
+	}
+}
+
+// The words for what an answer is.
+const (
+	chunkObject = `"chat.completion.chunk"`
+	wholeObject = `"chat.completion"`
+)
+
+// fits reports whether a value is one for the i-th of headMembers.
+func fits(i int, v jsontext.Value, streamed bool) bool {
+	switch headMembers[i] {
+	case "object":
+		return string(v) == chunkObject && streamed || string(v) == wholeObject && !streamed
+	case "created":
+		_, ok := wire.TokenCount(v)
+		return v.Kind() == '0' && ok
+	default:
+		return v.Kind() == '"' && len(v) > len(`""`)
+	}
+}
+
+// value gives a value for the i-th of headMembers, in the place of what does not fit.
+func (h *head) value(i int, v jsontext.Value, streamed bool) []byte {
+	switch name := headMembers[i]; {
+	case name == "object" && streamed:
+		return []byte(chunkObject)
+	case name == "object":
+		return []byte(wholeObject)
+	case name == "created":
+		if seconds, ok := wholeSeconds(v); ok {
+			return seconds
+		}
+	case v.Kind() == '0': // an id, or a model's name
+		return quote(string(v))
+	}
+	if h.first[i] != nil {
+		return h.first[i]
+	}
+	switch headMembers[i] {
+	case "id":
+		return quote("chatcmpl-" + h.id)
+	case "model":
+		return quote(h.model)
+	}
+	if h.created == 0 {
+		h.created = time.Now().Unix()
+	}
+	return strconv.AppendInt(nil, h.created, 10)
+}
+
+// wholeSeconds gives what a time in seconds is in whole ones, be it a text or have parts of a second.
+func wholeSeconds(v jsontext.Value) ([]byte, bool) {
+	text := string(v)
+	if v.Kind() == '"' {
+		text = translate.Unquote(v)
+	}
+	const latest = 1 << 52
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(seconds > 0 && seconds < latest) {
+		return nil, false
+	}
+	return strconv.AppendInt(nil, int64(math.Floor(seconds)), 10), true
+}
+
+// usage gives a usage the numbers that it lacks.
+func (e *edits) usage(v span) {
+	members := e.members(v)
+	if kind := e.text(v).Kind(); kind != 'n' && len(members) == 0 {
+		e.replace(v, null)
+	}
+	if len(members) == 0 {
+		return
+	}
+	names := [...]string{"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"}
+	var counts [len(names)]struct {
+		n    int64
+		ok   bool
+		at   span
+		told bool // as a number
+	}
+	for _, m := range members {
+		if i := slices.Index(names[:], m.name); i >= 0 {
+			c := &counts[i]
+			c.at, c.told = m.value, e.text(m.value).Kind() == '0'
+			c.n, c.ok = wire.UsageCount(e.text(m.value))
+		}
+	}
+	prompt, completion, total := &counts[0], &counts[1], &counts[2]
+	for i, other := range counts[3:] { // as the Responses API and Anthropic have them
+		if c := &counts[i]; !c.ok {
+			c.n, c.ok = other.n, other.ok
+		}
+	}
+	if !prompt.ok && completion.ok {
+		prompt.n = max(total.n-completion.n, 0)
+	}
+	if !completion.ok && (prompt.ok || !total.ok) {
+		completion.n = max(total.n-prompt.n, 0)
+	}
+	if !total.ok {
+		total.n = prompt.n + completion.n
+	}
+	var more []byte
+	for i, name := range names[:3] {
+		if !counts[i].told {
+			more = appendOrReplace(e, more, counts[i].at, name, strconv.AppendInt(nil, counts[i].n, 10))
+		}
+	}
+	if len(more) > 0 {
+		e.insert(members[0].key.start, more)
+	}
+}
