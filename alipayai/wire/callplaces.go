@@ -8,6 +8,9 @@ import (
 // CallPlaces tells which of an answer's tool calls each piece in its stream is of. Most providers say so by an index. Some
 // have none, or give each call the same; then the next call begins where an id or a name is another's, where a name
 // comes after arguments that are a whole object, or again within one chunk. Its zero value is ready.
+//
+// What it remembers is bounded: of more than [MaxToolCalls] calls it knows the first of those that are too many, and of an id or a name
+// how it begins.
 type CallPlaces struct {
 	calls []placedCall
 	byID  map[string]int
@@ -49,9 +52,13 @@ func (p *CallPlaces) Open(call int) bool { return p.calls[call].end.open() }
 // Place gives the number of the call that a piece is of. Its place is the provider's index, or where there is none and the
 // piece is one of several, the place among them.
 func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
+	if len(p.calls) > MaxToolCalls {
+		return MaxToolCalls
+	}
 	if IsNoName(name) {
 		name = ""
 	}
+	id, name = placedBy(id), placedBy(name)
 	call, known := p.last(place, id)
 	if !known && place == NoPlace && len(p.calls) > 0 && p.calls[len(p.calls)-1].goesOn(name, arguments) {
 		call, known = len(p.calls)-1, true
@@ -75,6 +82,17 @@ func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
 	}
 	c.end.write(arguments)
 	return call
+}
+
+// maxPlaced is how much of an id or a name tells a call from others, in bytes.
+const maxPlaced = 1 << 10
+
+// placedBy gives how an id or a name begins.
+func placedBy(word string) string {
+	if len(word) > maxPlaced {
+		return strings.Clone(word[:maxPlaced])
+	}
+	return word
 }
 
 // IsNoName reports whether a name is what some servers write for none: https://github.com/BerriAI/litellm/issues/12513.

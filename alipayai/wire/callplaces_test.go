@@ -2,6 +2,8 @@ package wire
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -45,5 +47,25 @@ func TestCallPlaces(t *testing.T) {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// What is remembered of calls is bounded, however many there are and however long their ids and names.
+func TestCallPlacesAreBounded(t *testing.T) {
+	var p CallPlaces
+	long := strings.Repeat("x", 64<<10)
+	for i := range 4 * MaxToolCalls {
+		p.Chunk()
+		n := strconv.Itoa(i)
+		if call := p.Place(i, n+long, n+long, "{}"); call != min(i, MaxToolCalls) {
+			t.Fatalf("call %d is %d", i, call)
+		}
+	}
+	held := 0
+	for _, c := range p.calls {
+		held += len(c.id) + len(c.name)
+	}
+	if p.Len() != MaxToolCalls+1 || len(p.at) > MaxToolCalls+1 || len(p.byID) > MaxToolCalls+1 || held > 2*maxPlaced*(MaxToolCalls+1) {
+		t.Errorf("%d calls, %d places, %d ids, %d bytes", p.Len(), len(p.at), len(p.byID), held)
 	}
 }

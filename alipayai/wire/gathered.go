@@ -70,27 +70,29 @@ func (g *Gathered) add(chunk []byte) error {
 		}
 		at, found := slices.BinarySearchFunc(g.choices, index, func(c *gatheredChoice, index int) int { return c.index - index })
 		if !found {
-			if len(g.choices) == maxChoices {
+			if len(g.choices) == MaxChoices {
 				return errNoCompletion
 			}
 			g.choices = slices.Insert(g.choices, at, &gatheredChoice{index: index})
 		}
-		g.choices[at].add(members)
+		if err := g.choices[at].add(members); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (c *gatheredChoice) add(members object) {
+func (c *gatheredChoice) add(members object) error {
 	for name, v := range members {
 		switch name {
 		case "delta", "message":
 			var delta object
 			_ = json.Unmarshal(v, &delta) // else there is none
 			for name, v := range delta {
-				if name == "tool_calls" {
-					c.addCalls(v)
-				} else {
+				if name != "tool_calls" {
 					c.message.grow(name, v)
+				} else if err := c.addCalls(v); err != nil {
+					return err
 				}
 			}
 		case "logprobs":
@@ -99,10 +101,11 @@ func (c *gatheredChoice) add(members object) {
 			c.members.set(name, v)
 		}
 	}
+	return nil
 }
 
-// addCalls adds pieces of tool calls.
-func (c *gatheredChoice) addCalls(v json.RawMessage) {
+// addCalls adds pieces of tool calls. It fails where they are of too many.
+func (c *gatheredChoice) addCalls(v json.RawMessage) error {
 	var pieces []object
 	_ = json.Unmarshal(v, &pieces) // else there are none
 	text := func(v json.RawMessage) string { return clean(jsontext.Value(v), len(v)) }
@@ -121,6 +124,9 @@ func (c *gatheredChoice) addCalls(v json.RawMessage) {
 			place = at
 		}
 		call := c.places.Place(place, text(piece["id"]), text(function["name"]), text(function["arguments"]))
+		if call == MaxToolCalls {
+			return TooManyCalls()
+		}
 		for len(c.calls) <= call {
 			c.calls = append(c.calls, nil)
 		}
@@ -129,6 +135,7 @@ func (c *gatheredChoice) addCalls(v json.RawMessage) {
 			c.calls[call].grow(name, v)
 		}
 	}
+	return nil
 }
 
 // Append appends the chat completion. It fails with [ErrMalformed] where no choice has come.

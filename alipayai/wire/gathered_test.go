@@ -44,7 +44,7 @@ func TestGathered(t *testing.T) {
 		"sound":                       {[]string{chunk(`{"delta":{"audio":{"id":"x","data":"AA"}}}`), chunk(`{"delta":{"audio":{"data":"BB","expires_at":7}},"finish_reason":"stop"}`)}, whole(`{"index":0,"message":{"content":null,"audio":{"id":"x","data":"AABB","expires_at":7}},"finish_reason":"stop"}`, "")},
 		"no choices":                  {[]string{`{"choices":null}`, "null", "[DONE]"}, ""},
 		"no chunks":                   {[]string{`[]`}, ""},
-		"more choices than asked for": {[]string{chunk(strings.TrimSuffix(strings.Repeat(`{},`, maxChoices+1), ","))}, ""},
+		"more choices than asked for": {[]string{chunk(strings.TrimSuffix(strings.Repeat(`{},`, MaxChoices+1), ","))}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var g Gathered

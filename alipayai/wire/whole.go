@@ -9,9 +9,9 @@ import (
 // object is a JSON object of which only some members matter. encoding/json's structs would take "Message" for "message".
 type object = map[string]json.RawMessage
 
-// maxChoices is how many choices can be asked for (platform.openai.com/docs/api-reference/chat/create): what stands beside
-// them is repeated for each.
-const maxChoices = 128
+// MaxChoices is how many choices can be asked for (platform.openai.com/docs/api-reference/chat/create). Of no more an answer's calls are
+// remembered, and what stands beside the choices is repeated for each.
+const MaxChoices = 128
 
 // AppendStream appends a whole chat completion to dst as the events of a stream, [DONE] included: for a client that asked
 // for a stream and reads nothing else, of an upstream that did not stream. Members that it does not know stay as they
@@ -19,7 +19,7 @@ const maxChoices = 128
 func AppendStream(dst, body []byte, includeUsage bool) ([]byte, error) {
 	var head object
 	var choices []object
-	if json.Unmarshal(body, &head) != nil || json.Unmarshal(head["choices"], &choices) != nil || len(choices) == 0 || len(choices) > maxChoices {
+	if json.Unmarshal(body, &head) != nil || json.Unmarshal(head["choices"], &choices) != nil || len(choices) == 0 || len(choices) > MaxChoices {
 		return dst, errNoCompletion
 	}
 	usage := head["usage"]

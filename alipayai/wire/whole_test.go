@@ -66,7 +66,7 @@ func TestAppendStream(t *testing.T) {
 
 func TestAppendStreamOfNoCompletion(t *testing.T) {
 	for _, body := range []string{
-		`{"choices":[{}` + strings.Repeat(",{}", maxChoices) + `]}`,
+		`{"choices":[{}` + strings.Repeat(",{}", MaxChoices) + `]}`,
 		``, `[]`, `{}`, `{"choices":{}}`, `{"choices":[]}`, `{"choices":[1]}`, `{"choices":[{"message":"x"}]}`,
 		`{"choices":[null]}`, `{"choices":[{"message":{"tool_calls":{}}}]}`, `{"choices":[{"message":{"tool_calls":[null]}}]}`,
 	} {

@@ -97,6 +97,7 @@ func TestDecodeAnswer(t *testing.T) {
 			answer.Usage.Implausible = false
 			answer.Usage.WrittenHour, answer.Usage.Searches, answer.Usage.Tier = 0, 0, "" // OpenAI's form has no name for these
 			again, err := wire.ParseBody(got, wire.Limits{})
+			again.Loose = again.Loose && !strings.Contains(tt.want, `"id":""`)
 			if err != nil || again != answer {
 				t.Errorf("read again: %+v, %v", again, err)
 			}

@@ -48,6 +48,9 @@ type callCompleter struct {
 	id string // the answer's own, of which those of its calls are made
 	// choices are the calls of each choice.
 	choices map[string]*choiceCalls
+	// begun is how many calls they have together. What comes beyond [wire.MaxToolCalls], or of more than [wire.MaxChoices] choices, passes
+	// as it is: nothing of it is remembered.
+	begun int
 	// cut says that the choice that is completed was cut for its length, filtered or broken off, and ends that it has a finish reason.
 	cut, ends bool
 }
@@ -95,7 +98,7 @@ func (c *choiceCalls) repeats(call int, p *callPiece) (id, name bool) {
 	id = said.id && p.idAt != (span{})
 	name = said.name != "" && p.nameIn != (span{}) && (said.begun || p.name == said.name || p.name == "" || wire.IsNoName(p.name))
 	if !name && !wire.IsNoName(p.name) && len(said.name) < maxName {
-		said.name += p.name
+		said.name += strings.Clone(p.name[:min(len(p.name), maxName)])
 	}
 	said.id = said.id || p.id != "" || said.name != "" // with which it has been given one
 	said.begun = said.begun || p.arguments != ""
@@ -120,8 +123,11 @@ func (c *choiceCalls) repeatsArguments(call int, p *callPiece) bool {
 	return false
 }
 
-// maxName bounds what is remembered of a call's name.
-const maxName = 1 << 10
+// maxName bounds what is remembered of a call's name, in bytes, and maxIndex how the index of a choice is written.
+const (
+	maxName  = 1 << 10
+	maxIndex = 32
+)
 
 // hear notes whether a piece brings arguments.
 func (c *choiceCalls) hear(call int, begins bool, p *callPiece) {
@@ -195,6 +201,9 @@ func (c *choiceCalls) index(call int) int {
 func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bool) {
 	of := c.choices[choice]
 	if of == nil {
+		if len(c.choices) == wire.MaxChoices || len(choice) > maxIndex {
+			return
+		}
 		of = new(choiceCalls)
 		if c.choices == nil {
 			c.choices = make(map[string]*choiceCalls)
@@ -215,12 +224,18 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		if !streamed || place == wire.NoPlace && len(calls) > 1 && p.id == "" { // those of a whole answer are whole
 			place = i
 		}
-		before := places.Len()
-		n := places.Place(place, p.id, p.name, p.arguments)
-		if places.Len() > wire.MaxToolCalls {
+		if c.begun > wire.MaxToolCalls {
 			return
 		}
+		before := places.Len()
+		n := places.Place(place, p.id, p.name, p.arguments)
 		begins := places.Len() > before
+		if begins {
+			c.begun++
+		}
+		if c.begun > wire.MaxToolCalls {
+			return
+		}
 		if begins && of.stood {
 			if pieces := of.before(n); len(pieces) > 0 {
 				e.insert(call.start, append(pieces, ','))

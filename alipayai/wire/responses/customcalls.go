@@ -2,6 +2,7 @@ package responses
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -26,6 +27,9 @@ type CustomCalls struct {
 	// places follow what waits to its end.
 	places wire.CallPlaces
 	head   []byte // of a chunk, up to its choices
+	// waits is how much waits, in bytes, and failed why there can be no more.
+	waits  int
+	failed error
 }
 
 // CustomCalls gives what writes the answers to a request that offers custom tools; nil where it offers none.
@@ -47,11 +51,15 @@ func (w *CustomCalls) Whole(dst, canonical []byte) []byte {
 	})...)
 }
 
-// Events appends the events of a stream. The input of a call comes when all of it is known.
+// maxInputs bounds the inputs of custom tools that wait for their end, in bytes.
+const maxInputs = 8 << 20
+
+// Events appends the events of a stream. The input of a call comes when all of it is known. It fails where there are too many calls, or
+// too much waits.
 func (w *CustomCalls) Events(dst, canonical []byte) ([]byte, error) {
 	err := translate.EachEvent(canonical, func(data []byte) error {
 		dst = w.event(dst, data)
-		return nil
+		return w.failed
 	})
 	return dst, err
 }
@@ -100,7 +108,10 @@ func (w *CustomCalls) piece(index int, call, chunk jsontext.Value) jsontext.Valu
 			if w.names == nil {
 				w.names = make(map[int]string)
 			}
-			w.names[index] += name
+			w.names[index] += name[:min(len(name), maxNameParts)]
+			if len(w.names) > wire.MaxToolCalls {
+				w.failed = wire.TooManyCalls()
+			}
 		}
 		if t := w.offered.find(w.names[index]); t == nil || !t.custom || len(more) == 0 { // there may be more of the name
 			return call
@@ -112,6 +123,10 @@ func (w *CustomCalls) piece(index int, call, chunk jsontext.Value) jsontext.Valu
 		w.head = headOf(chunk)
 	}
 	more := memberOf(memberOf(call, "function"), "arguments")
+	if w.waits += len(more); w.waits > maxInputs {
+		w.failed = fmt.Errorf("%w: the input of a custom tool does not end", wire.ErrMalformed)
+		return call
+	}
 	w.waiting[index] = append(arguments, translate.Characters(more)...)
 	w.places.Place(index, "", "", translate.Unquote(more))
 	return withArguments(call, nil)
@@ -138,7 +153,7 @@ func (w *CustomCalls) flush(dst []byte) []byte {
 		dst = append(append(dst, `,"function":{"arguments":"`...), inputOf(w.waiting[index])...)
 		dst = append(dst, `"}}]},"finish_reason":null}]}`+"\n\n"...)
 	}
-	w.waiting, w.order, w.places = nil, nil, wire.CallPlaces{}
+	w.waiting, w.order, w.places, w.waits = nil, nil, wire.CallPlaces{}, 0
 	return dst
 }
 

@@ -9,7 +9,7 @@ import (
 
 // DecodeStream implements [wire.Format].
 func (Format) DecodeStream(wire.Ask) wire.StreamDecoder {
-	return &decoder{index: make(map[int]int), told: make(map[int]bool)}
+	return &decoder{index: make(map[int]int), told: make(map[int]bool), cited: make(map[string]bool)}
 }
 
 // decoder reads the events of one response.
@@ -18,7 +18,15 @@ type decoder struct {
 	calls     int
 	index     map[int]int  // of calls, by the places of their items
 	told      map[int]bool // of which items there have been pieces, by their places
+	cited     map[string]bool
 }
+
+// The most of a response that is remembered while it streams: its items, its citations, and the length of one in bytes.
+const (
+	maxItems    = 4 * wire.MaxToolCalls
+	maxCited    = 1 << 10
+	maxCitation = 4 << 10
+)
 
 // Decode implements [wire.StreamDecoder].
 func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
@@ -41,6 +49,12 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	if e.Delta != "" {
 		d.told[e.OutputIndex] = true
 	}
+	switch {
+	case d.calls > wire.MaxToolCalls:
+		return dst, wire.Chunk{}, wire.TooManyCalls()
+	case len(d.told) > maxItems:
+		return dst, wire.Chunk{}, fmt.Errorf("%w: a response of more than %d items", wire.ErrMalformed, maxItems)
+	}
 	switch e.Type {
 	case "":
 		chunk, err := wire.ParseEvent(ev) // a failure in another form
@@ -60,7 +74,7 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	case "response.output_text.delta":
 		return d.delta(dst, map[string]any{"content": e.Delta})
 	case "response.output_text.annotation.added":
-		if cited := annotations(e.Annotation); cited != nil {
+		if cited := d.cites(annotations(e.Annotation)); cited != nil {
 			return d.delta(dst, map[string]any{"annotations": cited})
 		}
 	case "response.refusal.delta":
@@ -109,11 +123,24 @@ func (d *decoder) done(dst []byte, place int, i *outputItem) ([]byte, wire.Chunk
 	}
 	var w words
 	w.add(i)
+	w.cited = d.cites(w.cited)
 	members := w.members()
 	if len(members) == 0 {
 		return dst, wire.Chunk{Answer: wire.Answer{Model: d.model}}, nil
 	}
 	return d.delta(dst, members)
+}
+
+// cites gives those of some citations that have not been told before: an item repeats those that had events of their own.
+func (d *decoder) cites(all []any) (cited []any) {
+	for _, one := range all {
+		written, _ := json.Marshal(one)
+		if key := string(written); !d.cited[key] && len(d.cited) < maxCited && len(key) <= maxCitation {
+			d.cited[key] = true
+			cited = append(cited, one)
+		}
+	}
+	return cited
 }
 
 // chunk appends one, and says what it is.

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -43,13 +44,19 @@ type clientStream struct {
 	usage  wire.Usage
 }
 
+// maxResponse bounds a response that is streamed, in bytes, since its last event has all of it again.
+const maxResponse = 64 << 20
+
 // Events appends the events of the Responses API for events of a stream of chat completions, each whole. It fails where
-// too much waits for the end of a tool call.
+// too much waits for the end of a tool call, and where the response is longer than it may be.
 func (w *ClientWriter) Events(dst, canonical []byte) ([]byte, error) {
 	w.streams()
 	err := translate.EachEvent(canonical, func(data []byte) (err error) {
 		if !w.stream.ended {
 			dst, err = w.event(dst, data)
+		}
+		if s := w.stream; len(w.output)+len(s.content)+len(s.said.text)+len(s.logs) > maxResponse {
+			return fmt.Errorf("%w: a response of more than %d bytes", wire.ErrMalformed, maxResponse)
 		}
 		return err
 	})

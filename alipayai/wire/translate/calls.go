@@ -24,6 +24,7 @@ type Calls struct {
 	calls  []streamedCall
 	open   int // the call that is being written, or would be next
 	waits  int // how much waits, in bytes
+	ids    int // how long the calls' ids are together
 	out    []Piece
 	later  []laterChunk
 }
@@ -56,7 +57,7 @@ type Piece struct {
 }
 
 const (
-	// maxWaiting bounds what waits for a call's end, in bytes, and maxName the bytes of a name that comes in parts.
+	// maxWaiting bounds what waits for a call's end, and the ids of calls, in bytes, and maxName the bytes of a name, which may come in parts.
 	maxWaiting = 8 << 20
 	maxName    = 1 << 10
 )
@@ -130,6 +131,9 @@ func (c *Calls) take(pieces []CallPiece) ([]Piece, error) {
 		call, arguments := &c.calls[n], Characters(p.Arguments)
 		if call.id == nil && len(Characters(p.ID)) > 0 {
 			call.id = p.ID.Clone()
+			if c.ids += len(call.id); c.ids > maxWaiting {
+				return nil, fmt.Errorf("%w: the ids of tool calls are too long", wire.ErrMalformed)
+			}
 		}
 		if err := call.named(p.Name); err != nil {
 			return nil, err
@@ -159,11 +163,11 @@ func (c *Calls) take(pieces []CallPiece) ([]Piece, error) {
 func (c *streamedCall) named(name jsontext.Value) error {
 	switch {
 	case len(Characters(name)) == 0, wire.IsNoName(Unquote(name)):
-	case c.name == nil:
-		c.name = name.Clone()
-	case c.begun || len(c.waiting) > 0 || bytes.Equal(name, c.name):
+	case c.begun || c.name != nil && (len(c.waiting) > 0 || bytes.Equal(name, c.name)):
 	case len(c.name)+len(name) > maxName:
 		return fmt.Errorf("%w: a tool's name is too long", wire.ErrMalformed)
+	case c.name == nil:
+		c.name = name.Clone()
 	default:
 		c.name = slices.Concat(c.name[:len(c.name)-1], name[1:])
 	}

@@ -49,13 +49,17 @@ func (c *Citation) read(v jsontext.Value, outer bool) {
 	})
 }
 
-// maxCited is how many citations of a stream are carried: more than any search finds.
-const maxCited = 1 << 10
+// maxCited is how many citations of a stream are carried, and maxCitedBytes what they have together: more than any search finds.
+const (
+	maxCited      = 1 << 10
+	maxCitedBytes = 4 << 20
+)
 
 // Cited are the citations of a stream in a client's form, each once: some providers repeat them with each chunk. What comes while no
 // text is open waits for the next one. The zero value has none.
 type Cited struct {
 	known   map[string]struct{}
+	size    int // of them, in bytes
 	waiting [][]byte
 }
 
@@ -63,9 +67,10 @@ type Cited struct {
 func (c *Cited) Add(annotations jsontext.Value, appendTo func(dst []byte, one Citation) []byte) {
 	EachCitation(annotations, func(one Citation) {
 		written := appendTo(nil, one)
-		if _, known := c.known[string(written)]; known || len(c.known) == maxCited {
+		if _, known := c.known[string(written)]; known || len(c.known) == maxCited || c.size+len(written) > maxCitedBytes {
 			return
 		}
+		c.size += len(written)
 		if c.known == nil {
 			c.known = make(map[string]struct{})
 		}
