@@ -188,7 +188,7 @@ func (q at) complete(a *Answer, parsed *wire.Answer) {
 		case upstream.EndpointChat:
 			whole = openai.CompleteAnswer(whole, parsed, q.wireAsk())
 		case upstream.EndpointEmbeddings:
-			whole = openai.Embeddings(q.Request.Body, whole)
+			whole = openai.Embeddings(q.Request.Body, whole, q.p.UpstreamModel(q.Request.Model))
 		}
 	}
 	if whole = q.carried.calls.Own(whole); !bytes.Equal(whole, a.body.Bytes()) {

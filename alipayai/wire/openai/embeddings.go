@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
@@ -21,15 +23,27 @@ import (
 // And it is the index of each: where the server names none, its place, and where it names others, 0, which Gemini leaves out:
 // https://github.com/samfoy/pi-session-search/issues/13, https://github.com/spring-projects/spring-ai/issues/7019.
 //
+// And it is what typed clients insist on: object, in the answer and in each of the embeddings, which TEI and others leave out
+// (https://github.com/raphaelmansuy/edgequake/issues/164), the model, which is asked's then
+// (https://github.com/agentgateway/agentgateway/pull/2684), and both numbers of a usage, of which Jina has one
+// (https://github.com/api7/aisix/pull/483).
+//
 // Every other byte stays as it was.
-func Embeddings(request, answer []byte) []byte {
+func Embeddings(request, answer []byte, asked string) []byte {
 	encodes := bytes.Contains(request, []byte(`"base64"`)) && asksForBase64(request)
-	if !encodes && keys(answer, `"index"`) >= keys(answer, `"embedding"`) || !translates(answer) {
+	embeddings := keys(answer, `"embedding"`)
+	if !encodes && keys(answer, `"index"`) >= embeddings && keys(answer, `"object"`) > embeddings && keys(answer, `"model"`) > 0 &&
+		keys(answer, `"usage"`) == keys(answer, `"prompt_tokens"`) && keys(answer, `"usage"`) == keys(answer, `"total_tokens"`) || !translates(answer) {
 		return answer
 	}
 	e := edits{body: answer}
 	defer e.release()
-	for _, top := range e.members(span{0, len(answer)}) {
+	members := e.members(span{0, len(answer)})
+	e.listOfEmbeddings(members, asked)
+	for _, top := range members {
+		if top.name == "usage" {
+			e.embeddingUsage(top.value)
+		}
 		if top.name != "data" {
 			continue
 		}
@@ -69,9 +83,45 @@ func keys(text []byte, name string) (n int) {
 	}
 }
 
+// listOfEmbeddings gives an answer that has those members the object and the model, where it has embeddings.
+func (e *edits) listOfEmbeddings(members []member, asked string) {
+	if !slices.ContainsFunc(members, func(m member) bool { return m.name == "data" }) {
+		return
+	}
+	e.give(members, "object", []byte(`"list"`))
+	e.give(members, "model", quote(asked))
+}
+
+// give gives an object with those members one, unless it is there and is not null.
+func (e *edits) give(members []member, name string, value []byte) {
+	i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
+	switch {
+	case i < 0:
+		e.insert(members[0].key.start, appendOrReplace(e, nil, span{}, name, value))
+	case e.text(members[i].value).Kind() == 'n':
+		e.replace(members[i].value, value)
+	}
+}
+
+// embeddingUsage gives a usage that has one of its numbers the other: all of the tokens are of the prompt.
+func (e *edits) embeddingUsage(v span) {
+	members := e.members(v)
+	var known jsontext.Value
+	for _, m := range members {
+		if _, ok := wire.UsageCount(e.text(m.value)); ok && (m.name == "prompt_tokens" || m.name == "total_tokens") {
+			known = e.text(m.value)
+		}
+	}
+	if known != nil {
+		e.give(members, "prompt_tokens", known)
+		e.give(members, "total_tokens", known)
+	}
+}
+
 // embedding edits an embedding, and gives where its index stands; false for what has none.
 func (e *edits) embedding(one span, encodes bool) (index span, has bool) {
-	for _, m := range e.members(one) {
+	members := e.members(one)
+	for _, m := range members {
 		switch m.name {
 		case "embedding":
 			has = true
@@ -83,6 +133,9 @@ func (e *edits) embedding(one span, encodes bool) (index span, has bool) {
 		case "index":
 			index = m.value
 		}
+	}
+	if has {
+		e.give(members, "object", []byte(`"embedding"`))
 	}
 	return index, has
 }
