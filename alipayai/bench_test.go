@@ -166,7 +166,8 @@ func (c *changing) RoundTrip(req *http.Request) (*http.Response, error) {
 // streamOf50 is a streamed answer of 50 events.
 func streamOf50() []byte {
 	const head = `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1767225600,"model":"alipay-fin-1","choices":[{"index":0,"delta":`
-	return []byte(strings.Repeat(head+`{"content":" lorem ipsum"},"finish_reason":null}]}`+"\n\n", 48) +
+	return []byte(head + `{"role":"assistant","content":""},"finish_reason":null}]}` + "\n\n" +
+		strings.Repeat(head+`{"content":" lorem ipsum"},"finish_reason":null}]}`+"\n\n", 47) +
 		head + `{},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n")
 }
 

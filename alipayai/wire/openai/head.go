@@ -36,15 +36,16 @@ type head struct {
 	id, model string
 	// created is when one was read that does not say that.
 	created int64
-	// text is the beginning of the first chunk with a choice, and first the values of its headMembers that are as they should be.
-	text  []byte
-	room  [256]byte
-	first [4]jsontext.Value
-	known bool
+	// text is the beginning of the first chunk with a choice.
+	text []byte
+	room [256]byte
 }
 
 // headMembers are the members of a head that have a value of their own.
-var headMembers = [4]string{"id", "object", "created", "model"}
+var headMembers = [...]string{"id", "object", "created", "model"}
+
+// headValues are the values of those of the first chunk that are as they should be; nil for others.
+type headValues [len(headMembers)]jsontext.Value
 
 // keep keeps the head of a chunk, if it is the first.
 func (h *head) keep(chunk []byte) {
@@ -72,7 +73,7 @@ func isOfChunk(m member) bool {
 
 // complete completes the answer, or the chunk, that has those members. Where it may be blank, it may have an empty id and model.
 func (h *head) complete(e *edits, members []member, streamed, blank bool) {
-	h.read()
+	first := h.first()
 	at := func(name string) span {
 		if i := slices.IndexFunc(members, func(m member) bool { return m.name == name }); i >= 0 {
 			return members[i].value
@@ -82,7 +83,7 @@ func (h *head) complete(e *edits, members []member, streamed, blank bool) {
 	var more []byte
 	for i, name := range headMembers {
 		if v := at(name); !fits(i, e.text(v), streamed) && !(blank && string(e.text(v)) == `""` && name != "object") {
-			more = appendOrReplace(e, more, v, name, h.value(i, e.text(v), streamed))
+			more = appendOrReplace(e, more, v, name, h.value(i, e.text(v), first[i], streamed))
 		}
 	}
 	if v := at("choices"); e.text(v).Kind() != '[' {
@@ -101,21 +102,18 @@ func (h *head) complete(e *edits, members []member, streamed, blank bool) {
 	}
 }
 
-// read reads the head of the first chunk.
-func (h *head) read() {
-	if h.known || h.text == nil {
-		return
-	}
-	h.known = true
-	first := edits{body: h.text}
-	defer first.release()
-	for _, m := range first.members(span{0, len(h.text)}) {
-		value := first.text(m.value)
+// first reads the head of the first chunk.
+func (h *head) first() (values headValues) {
+	e := edits{body: h.text}
+	defer e.release()
+	for _, m := range e.members(span{0, len(h.text)}) {
+		value := e.text(m.value)
 		cut := m.value.end == len(h.text) // within the value, or behind it
 		if i := slices.Index(headMembers[:], m.name); i >= 0 && !cut && fits(i, value, true) {
-			h.first[i] = value
+			values[i] = value
 		}
 	}
+	return values
 }
 
 // The words for what an answer is.
@@ -137,8 +135,8 @@ func fits(i int, v jsontext.Value, streamed bool) bool {
 	}
 }
 
-// value gives a value for the i-th of headMembers, in the place of what does not fit.
-func (h *head) value(i int, v jsontext.Value, streamed bool) []byte {
+// value gives a value for the i-th of headMembers, in the place of v, which does not fit; first is that of the first chunk.
+func (h *head) value(i int, v, first jsontext.Value, streamed bool) []byte {
 	switch name := headMembers[i]; {
 	case name == "object" && streamed:
 		return []byte(chunkObject)
@@ -151,8 +149,8 @@ func (h *head) value(i int, v jsontext.Value, streamed bool) []byte {
 	case v.Kind() == '0': // an id, or a model's name
 		return quote(string(v))
 	}
-	if h.first[i] != nil {
-		return h.first[i]
+	if first != nil {
+		return first
 	}
 	switch headMembers[i] {
 	case "id":
