@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -269,7 +270,7 @@ func TestTypedClientsReadLooseAnswers(t *testing.T) {
 							continue
 						}
 						sent := write(map[string]string{one: v, other: w})
-						got := ""
+						var got string
 						if kind.words == "delta" {
 							got = decoded(t, sent)[0]
 						} else {
@@ -290,4 +291,44 @@ func TestTypedClientsReadLooseAnswers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is completed is still the answer that it was, and lacks nothing more.
+func FuzzCompletedAnswers(f *testing.F) {
+	for _, body := range []string{
+		`{"choices":[{"message":{"content":"x"},"finish_reason":""}],"usage":{"total_tokens":3}}`,
+		`{"id":7,"created":"1.5","choices":[{"index":"1","message":{"role":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]}}],"service_tier":"standard"}`,
+		`{"object":"x","choices":[{"delta":{"role":""},"finish_reason":""},{"delta":null}],"usage":{}}`, `{"choices":null,"model":"m"}`,
+		` { "choices" : [ {} , null, {"text":""} ], "choices2":1}`, `{"usage":{"prompt_tokens":"1"}}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		read, err := wire.ParseBody(body, wire.Limits{})
+		if err != nil || read.Failure != nil {
+			return
+		}
+		ask := wire.Ask{ID: "7", UpstreamModel: "up"}
+		whole := CompleteAnswer(body, &read, ask)
+		again, err := wire.ParseBody(whole, wire.Limits{})
+		if err != nil || again.HasChoices != read.HasChoices || again.Content != read.Content {
+			t.Fatalf("%v\nof %s\ncame %s", err, body, whole)
+		}
+		if twice := CompleteAnswer(whole, &again, ask); string(twice) != string(whole) {
+			t.Errorf("of %s\nfirst %s\nthen %s", body, whole, twice)
+		}
+		if bytes.ContainsAny(body, "\r\n") {
+			return // which parts events
+		}
+		event := wire.Event{Data: body, Raw: slices.Concat([]byte("data: "), body, []byte("\n\n"))}
+		got, chunk, err := Format{}.DecodeStream(ask).Decode(nil, event)
+		if err != nil || chunk.Failure != nil || len(got) == 0 {
+			return
+		}
+		data := bytes.TrimSuffix(bytes.TrimPrefix(got, []byte("data: ")), []byte("\n\n"))
+		streamed, err := wire.ParseChunk(data)
+		if err != nil || streamed.HasChoices != chunk.HasChoices || streamed.Content != chunk.Content {
+			t.Fatalf("%v\nof %s\ncame %s", err, body, got)
+		}
+	})
 }
