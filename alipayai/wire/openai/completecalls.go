@@ -50,7 +50,7 @@ type callCompleter struct {
 	choices map[string]*choiceCalls
 	// begun is how many calls they have together. What comes beyond [wire.MaxToolCalls], or of more than [wire.MaxChoices] choices, passes
 	// as it is: nothing of it is remembered.
-	begun int
+	begun int32
 	// cut says that the choice that is completed was cut for its length, filtered or broken off, and ends that it has a finish reason.
 	cut, ends bool
 }

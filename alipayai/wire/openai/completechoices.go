@@ -36,17 +36,17 @@ import (
 type choiceCompleter struct {
 	callCompleter
 	head head
-	// chosen says that the request names the tool that is called.
-	chosen bool
 	// begins are the choices that begin with the chunk, as bits by their index, and loose says that it is loose: see [wire.ChunkReader].
 	begins uint64
 	loose  bool
+	// chosen says that the request names the tool that is called.
+	chosen bool
 	// ended says that a chunk has had a finish reason, and early that one before this one has.
 	ended, early bool
 }
 
 func newCompleter(ask wire.Ask) choiceCompleter {
-	return choiceCompleter{callCompleter: callCompleter{id: ask.ID}, head: head{id: ask.ID, model: ask.UpstreamModel}, chosen: ask.ChoosesTool}
+	return choiceCompleter{callCompleter: callCompleter{id: ask.ID}, head: head{model: ask.UpstreamModel}, chosen: ask.ChoosesTool}
 }
 
 // CompleteAnswer gives a whole answer to ask with what it lacks for clients. read is what was read of it.
@@ -107,7 +107,7 @@ func (c *choiceCompleter) complete(body []byte, streamed bool) []byte {
 		}
 	}
 	if chat && c.loose {
-		c.head.complete(&e, members, streamed, false)
+		c.head.complete(&e, members, c.id, streamed, false)
 	}
 	return e.apply()
 }

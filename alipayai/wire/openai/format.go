@@ -120,7 +120,7 @@ func (s *stream) append(dst []byte, event wire.Event, chunk *wire.Chunk) []byte 
 		s.choices.head.keep(data)
 		data = s.choices.chunk(data, &s.chunks, chunk)
 	} else if chunk.Loose {
-		data = s.choices.head.bare(data)
+		data = s.choices.head.bare(data, s.choices.id)
 	}
 	if s.changed = !bytes.Equal(data, event.Data); !s.changed {
 		return append(dst, event.Raw...)
@@ -154,7 +154,7 @@ func (s *stream) rest(dst []byte) []byte {
 	if choices == nil {
 		return dst
 	}
-	return appendData(dst, s.choices.head.bare(slices.Concat([]byte(`{"choices":[`), choices, []byte("]}"))))
+	return appendData(dst, s.choices.head.bare(slices.Concat([]byte(`{"choices":[`), choices, []byte("]}")), s.choices.id))
 }
 
 // Interface guards

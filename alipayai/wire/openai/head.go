@@ -32,13 +32,13 @@ import (
 // The first chunk of a stream of Azure's has an empty id and an empty model, which clients pass over: these stay, where no choice is with
 // them. What an answer need not have stays as it is: content beside tool calls, logprobs, refusal, details of a usage.
 type head struct {
-	// id and model are what an answer gets that says neither.
-	id, model string
+	// model is what an answer gets that says none.
+	model string
 	// created is when one was read that does not say that.
 	created int64
 	// text is the beginning of the first chunk with a choice.
 	text []byte
-	room [256]byte
+	room [240]byte
 }
 
 // headMembers are the members of a head that have a value of their own.
@@ -54,15 +54,16 @@ func (h *head) keep(chunk []byte) {
 	}
 }
 
-// bare gives a chunk without a choice with what it lacks. What has nothing of a chunk is none, and stays as it is.
-func (h *head) bare(chunk []byte) []byte {
+// bare gives a chunk without a choice with what it lacks. What has nothing of a chunk is none, and stays as it is. id is of the answer's
+// own.
+func (h *head) bare(chunk []byte, id string) []byte {
 	e := edits{body: chunk}
 	defer e.release()
 	members := e.members(span{0, len(chunk)})
 	if !slices.ContainsFunc(members, isOfChunk) || !translates(chunk) {
 		return chunk
 	}
-	h.complete(&e, members, true, h.text == nil)
+	h.complete(&e, members, id, true, h.text == nil)
 	return e.apply()
 }
 
@@ -72,7 +73,7 @@ func isOfChunk(m member) bool {
 }
 
 // complete completes the answer, or the chunk, that has those members. Where it may be blank, it may have an empty id and model.
-func (h *head) complete(e *edits, members []member, streamed, blank bool) {
+func (h *head) complete(e *edits, members []member, id string, streamed, blank bool) {
 	first := h.first()
 	at := func(name string) span {
 		if i := slices.IndexFunc(members, func(m member) bool { return m.name == name }); i >= 0 {
@@ -83,7 +84,7 @@ func (h *head) complete(e *edits, members []member, streamed, blank bool) {
 	var more []byte
 	for i, name := range headMembers {
 		if v := at(name); !fits(i, e.text(v), streamed) && !(blank && string(e.text(v)) == `""` && name != "object") {
-			more = appendOrReplace(e, more, v, name, h.value(i, e.text(v), first[i], streamed))
+			more = appendOrReplace(e, more, v, name, h.value(i, e.text(v), first[i], id, streamed))
 		}
 	}
 	if v := at("choices"); e.text(v).Kind() != '[' {
@@ -136,7 +137,7 @@ func fits(i int, v jsontext.Value, streamed bool) bool {
 }
 
 // value gives a value for the i-th of headMembers, in the place of v, which does not fit; first is that of the first chunk.
-func (h *head) value(i int, v, first jsontext.Value, streamed bool) []byte {
+func (h *head) value(i int, v, first jsontext.Value, id string, streamed bool) []byte {
 	switch name := headMembers[i]; {
 	case name == "object" && streamed:
 		return []byte(chunkObject)
@@ -154,7 +155,7 @@ func (h *head) value(i int, v, first jsontext.Value, streamed bool) []byte {
 	}
 	switch headMembers[i] {
 	case "id":
-		return quote("chatcmpl-" + h.id)
+		return quote("chatcmpl-" + id)
 	case "model":
 		return quote(h.model)
 	}
