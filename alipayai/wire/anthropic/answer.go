@@ -141,6 +141,8 @@ func (a *answer) block(_ int, v jsontext.Value) error {
 		call = append(translate.Quote(call, string(b.input)), "}}"...)
 		a.toolCalls = translate.Join(a.toolCalls, call)
 		a.calls++
+	case "fallback":
+		a.usage.hop(&b)
 	}
 	return nil
 }
@@ -248,6 +250,7 @@ type block struct {
 	citations      jsontext.Value // of a text
 	id, name       jsontext.Value // of a tool_use, as is the input, a JSON object
 	input          jsontext.Value
+	from, trigger  jsontext.Value // of a hop: see [usage.hop]
 }
 
 // callID is the id of a tool_use, which is the n-th of its answer. Where it has none, it is called as other doors call it.
@@ -279,6 +282,10 @@ func readBlock(v jsontext.Value) (block, error) {
 			b.name = v
 		case "input":
 			b.input = v
+		case "from":
+			b.from = v
+		case "trigger":
+			b.trigger = v
 		}
 		return nil
 	})

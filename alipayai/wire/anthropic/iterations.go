@@ -1,6 +1,9 @@
 package anthropic
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -33,22 +36,57 @@ func (u *usage) iterations(v jsontext.Value) error {
 		return err
 	})
 	var compacted sampling
-	var declined wire.Attempt
+	var (
+		declined wire.Attempt
+		silent   []iteration
+	)
 	for _, each := range all {
 		switch {
 		case each.kind == "compaction":
 			compacted.add(each.taken)
-		case each.kind == "message" && served != "" && each.model != served && each.model != "" && each.taken.output > 0:
-			addDeclined(&declined, &each)
+		case each.kind == "message" && served != "" && each.model != served && each.model != "":
+			if each.taken.output > 0 {
+				addDeclined(&declined, &each)
+			} else {
+				silent = append(silent, each)
+			}
 		}
 	}
 	if compacted != (sampling{}) {
 		u.compacted = compacted
 	}
 	if served != "" {
-		u.served, u.declined = served, declined
+		u.served, u.declined, u.silent = served, declined, silent
 	}
 	return err
+}
+
+// hop takes note of the block that marks where a model has declined and another goes on: of one that has said nothing, it has the
+// category that says whether what it has read is billed (beta_fallback_block.py and beta_fallback_refusal_trigger.py of
+// anthropic-sdk-python).
+func (u *usage) hop(b *block) {
+	if b.trigger.Kind() != '{' || freeRefusal(b.trigger) {
+		return
+	}
+	_ = translate.Members(b.from, func(name string, v jsontext.Value) error { // of another form it names none
+		if name == "model" && v.Kind() == '"' && len(v) <= maxWord {
+			u.billed = append(u.billed, translate.Unquote(v))
+		}
+		return nil
+	})
+}
+
+// allDeclined is what is billed of models that have declined: those that have begun an answer, and those that have read the request in
+// vain in a category for which that is billed. A hop names the model as the client did, and an iteration as it is called in full.
+func (u *usage) allDeclined() wire.Attempt {
+	all := u.declined
+	for i := range u.silent {
+		each := &u.silent[i]
+		if slices.ContainsFunc(u.billed, func(model string) bool { return model != "" && strings.HasPrefix(each.model, model) }) {
+			addDeclined(&all, each)
+		}
+	}
+	return all
 }
 
 // readIteration reads one; of one that is not plausible more has been taken than there is.
@@ -82,7 +120,7 @@ func (s *sampling) add(more sampling) {
 
 // addDeclined adds what a model has taken to what others have.
 func addDeclined(to *wire.Attempt, each *iteration) {
-	if first := to.Completion == 0; first {
+	if first := to.Prompt == 0 && to.Completion == 0; first {
 		to.Model = each.model
 	} else if to.Model != each.model {
 		to.Model = ""

@@ -207,6 +207,8 @@ func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 		d.calls++
 		d.input = b.input.Clone()
 		return d.chunks.call(dst, d.calls-1, b.callID(d.calls-1), b.name), d.content(), nil
+	case "fallback":
+		d.usage.hop(&b)
 	}
 	d.kind = ""
 	return dst, wire.Chunk{}, nil

@@ -28,9 +28,11 @@ type usage struct {
 	// place: it has them in iterations alone, as messages of other models beside a fallback_message, which the totals are of
 	// (platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, beta_fallback_message_iteration_usage.py of
 	// anthropic-sdk-python, https://github.com/ccusage/ccusage/issues/1552). Each that has begun an answer is billed at its own
-	// price, and none that has not (https://github.com/BerriAI/litellm/pull/39294).
+	// price (https://github.com/BerriAI/litellm/pull/39294); silent are those that have not, which are billed where billed has them.
 	declined wire.Attempt
 	served   string
+	silent   []iteration
+	billed   []string
 	// searches are those of Anthropic's own tool, which it charges each.
 	searches int64
 	// tier is the service tier, or "fast" where the answer came with that speed, and region where it was processed
@@ -100,12 +102,20 @@ func (u *usage) read(v jsontext.Value) error {
 	switch {
 	case err != nil:
 		return err
-	case plausible && !u.implausible && got.wire().Total <= maxTokens && got.declined.Prompt <= maxTokens && got.declined.Completion <= maxTokens:
+	case plausible && !u.implausible && got.wire().Total <= maxTokens && isPlausible(got.declined, got.silent):
 		*u = got
 	default:
 		*u = usage{implausible: true}
 	}
 	return nil
+}
+
+// isPlausible reports whether models that have declined can have taken so much.
+func isPlausible(declined wire.Attempt, silent []iteration) bool {
+	for i := range silent {
+		addDeclined(&declined, &silent[i])
+	}
+	return declined.Prompt <= maxTokens && declined.Completion <= maxTokens
 }
 
 // fast is the speed that costs more (platform.claude.com/docs/en/build-with-claude/fast-mode).
@@ -135,7 +145,7 @@ func (u usage) wire() wire.Usage {
 	return wire.Usage{
 		Prompt: prompt, Cached: cached, Written: written, WrittenHour: hour, Searches: u.searches, Tier: u.tier, Region: u.region,
 		Completion: output, Reasoning: min(u.thinking, u.output), Total: prompt + output, Compacted: u.compacted != sampling{}, OK: true,
-		Declined: u.declined, Served: u.served, Unbilled: u.unbilled && u.output == 0,
+		Declined: u.allDeclined(), Served: u.served, Unbilled: u.unbilled && u.output == 0,
 	}
 }
 

@@ -87,3 +87,62 @@ func TestDeclinedAnswersAreUsage(t *testing.T) {
 		t.Errorf("%v: a negative number is taken: %+v", err, u)
 	}
 }
+
+// A model that declines before it has said anything is billed for what it has read in some categories, of which the block tells that
+// marks where another goes on: https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, and
+// beta_fallback_block.py of anthropic-sdk-python. Releases of that before July 2026 have no trigger.
+func TestDeclinedInSilenceIsUsage(t *testing.T) {
+	const (
+		silent = `{"type":"message","model":"claude-a-20260101","input_tokens":100,"cache_read_input_tokens":20,"cache_creation_input_tokens":3,"output_tokens":0}`
+		served = `{"type":"fallback_message","model":"c","input_tokens":7,"output_tokens":8}`
+	)
+	hop := func(from, trigger string) string {
+		return `{"type":"fallback","from":{"model":` + from + `},"to":{"model":"c"},"trigger":` + trigger + `}`
+	}
+	of := func(category string) string { return `{"type":"refusal","category":` + category + `}` }
+	one := wire.Attempt{Model: "claude-a-20260101", Prompt: 123, Cached: 20, Written: 3}
+	for name, test := range map[string]struct {
+		hop, iterations string
+		declined        wire.Attempt
+	}{
+		"billed":                 {hop(`"claude-a-20260101"`, of(`"reasoning_extraction"`)), silent, one},
+		"billed, by its alias":   {hop(`"claude-a"`, of(`"bio"`)), silent, one},
+		"a new category":         {hop(`"claude-a"`, of(`"made_up"`)), silent, one},
+		"free":                   {hop(`"claude-a"`, of(`"cyber"`)), silent, wire.Attempt{}},
+		"free, without a name":   {hop(`"claude-a"`, of(`null`)), silent, wire.Attempt{}},
+		"no trigger":             {hop(`"claude-a"`, `null`), silent, wire.Attempt{}},
+		"no model":               {hop(`null`, of(`"bio"`)), silent, wire.Attempt{}},
+		"another's":              {hop(`"claude-b"`, of(`"bio"`)), silent, wire.Attempt{}},
+		"no hop":                 {`{"type":"text","text":""}`, silent, wire.Attempt{}},
+		"both, spoken and not":   {hop(`"claude-a"`, of(`"bio"`)), silent + `,{"type":"message","model":"b","input_tokens":1,"output_tokens":2}`, wire.Attempt{Prompt: 124, Cached: 20, Written: 3, Completion: 2}},
+		"more than there can be": {hop(`"claude-a"`, of(`"bio"`)), `{"type":"message","model":"claude-a","input_tokens":1099511627776,"cache_read_input_tokens":1,"output_tokens":0}`, wire.Attempt{}},
+	} {
+		usage := `{"input_tokens":7,"output_tokens":8,"iterations":[` + test.iterations + `,` + served + `]}`
+		want := wire.Usage{Prompt: 7, Completion: 8, Total: 15, Declined: test.declined, Served: "c", OK: true}
+		if name == "more than there can be" {
+			want = wire.Usage{Implausible: true}
+		}
+		t.Run(name, func(t *testing.T) {
+			_, a, err := new(Format).DecodeAnswer([]byte(`{"type":"message","role":"assistant","model":"c","content":[`+test.hop+`,{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":`+usage+`}`), wire.Ask{})
+			if err != nil || a.Usage != want {
+				t.Errorf("%+v, %v; want %+v", a.Usage, err, want)
+			}
+			var got wire.Usage
+			decoder := new(Format).DecodeStream(wire.Ask{})
+			for _, event := range []string{
+				`{"type":"message_start","message":{"type":"message","role":"assistant","model":"c","content":[],"usage":{"input_tokens":7,"output_tokens":1}}}`,
+				`{"type":"content_block_start","index":0,"content_block":` + test.hop + `}`, `{"type":"content_block_stop","index":0}`,
+				`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":` + usage + `}`,
+			} {
+				_, chunk, err := decoder.Decode(nil, wire.Event{Data: []byte(event)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = chunk.Usage
+			}
+			if got != want {
+				t.Errorf("in a stream: %+v, want %+v", got, want)
+			}
+		})
+	}
+}
