@@ -177,7 +177,7 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	case err != nil:
 		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format"+s.Unread())
 	}
-	if reported := s.failureOf(chunk); reported != nil && s.refused == nil {
+	if reported := s.failureOf(chunk, event.Data); reported != nil && s.refused == nil {
 		var received []byte
 		if s.received != nil {
 			received = s.received.Bytes()
@@ -242,12 +242,18 @@ func (s *stream) end(rest wire.Event) (wire.Chunk, error) {
 // failureOf gives what a chunk reports: a failure, or a finish reason of one. After
 // content, those of an answer that was broken off are the client's to see, but for the
 // bare "error", which no client takes for the end of an answer, and for Google's of a
-// call that has not come, which one takes for a turn that has none.
-func (s *stream) failureOf(chunk wire.Chunk) *wire.Failure {
+// call that has not come, which one takes for a turn that has none. Where the content beside it is what went wrong, that
+// is no content.
+func (s *stream) failureOf(chunk wire.Chunk, data []byte) *wire.Failure {
 	if chunk.Failure != nil {
 		return chunk.Failure
 	}
 	code := wire.FinishCode(chunk.FinishReason)
+	if code == wire.FinishErrorText {
+		reported := wire.ParseRefusal([]byte(wire.ErrorText(data)))
+		reported.Code, reported.Message = cmp.Or(reported.Code, code), cmp.Or(reported.Message, brokenOffMessage)
+		return &reported
+	}
 	if _, bad := failure.FinishClass(code); bad && (s.contentEvents == 0 && !chunk.Content || code == "error" || code == "function_call_filter") {
 		return &wire.Failure{Code: code, Message: brokenOffMessage}
 	}

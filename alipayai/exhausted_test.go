@@ -14,6 +14,7 @@ import (
 
 func TestAllProvidersFail(t *testing.T) {
 	throttled := func(seconds string) turn { return says(429, `{"code":"BUSY"}`, "Retry-After", seconds) }
+	unserved := says(503, `{"error":{"message":"当前分组 default 下对于模型 m 无可用渠道","type":"one_api_error"}}`)
 	for name, test := range map[string]struct {
 		turns      [][]turn
 		status     int
@@ -45,6 +46,12 @@ func TestAllProvidersFail(t *testing.T) {
 		"what is no answer": {
 			[][]turn{{says(200, "{}")}, {says(200, "nonsense")}}, 503,
 			"no provider answered: first: upstream_malformed_response; second: upstream_malformed_response", "1", true, true,
+		},
+		"nothing that serves": {
+			[][]turn{{unserved}, {unserved}}, 503, "no provider answered: first: server_error (one_api_error); second: server_error (one_api_error)", "1", true, true,
+		},
+		"nothing that serves, and a throttle": {
+			[][]turn{{unserved}, {throttled("30")}}, 503, "no provider answered: first: server_error (one_api_error); second: throttled (BUSY)", "30", false, true,
 		},
 		"codes without a name": {
 			[][]turn{{says(500, "oh")}, {says(503, "")}}, 503,
@@ -89,6 +96,9 @@ func TestTheOnlyProviderFails(t *testing.T) {
 		"system error": {sysError, 500, "SYSTEM_ERROR", "system_error", "false"},
 		"throttled":    {says(429, `{"code":"BUSY"}`, "Retry-After", "60"), 429, "BUSY", "throttled", ""},
 		"unreachable":  {refuses, 502, failure.CodeUnreachable, failure.CodeUnreachable, "false"},
+		// Nothing was asked, and nothing that a repeat could find is there: https://github.com/QuantumNous/new-api/pull/6310.
+		"no channel": {says(503, `{"error":{"code":"model_not_found","message":"m","type":"new_api_error"}}`), 503, "model_not_found", "server_error", "false"},
+		"degraded":   {says(400, `{"detail":"Function id 'f': DEGRADED function cannot be invoked"}`), 503, "", "server_error", "false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testwait.Bubble(t, func(t *testing.T) {

@@ -139,6 +139,7 @@ func TestFailuresAfterContent(t *testing.T) {
 		"a word":              `{"error":{"code":"server_error","message":"why"},"choices":[]}`,
 		"a text":              `{"error":"why"}`,
 		"in a choice":         inChoice(`{"code":502,"message":"why"}`),
+		"words for content":   `{"choices":[{"index":0,"delta":{"content":"Throttling: TPM(10/10)"},"finish_reason":"error_finish"}]}`,
 		"a bare finish":       `{"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}`,
 		"Google's array":      `[{"error":{"code":503,"message":"why","status":"UNAVAILABLE"}}]`,
 		"an object of errors": `{"object":"error","message":"why","type":"InternalServerError","code":500}`,
@@ -151,6 +152,37 @@ func TestFailuresAfterContent(t *testing.T) {
 					t.Errorf("%d, %v: %s", got.status, got.err, got.body)
 				}
 				s.wantCalls(1, 0)
+			})
+		})
+	}
+}
+
+// TestWordsForContent holds that what went wrong is no answer where it stands in the place of one, as Qwen's endpoints have it:
+// packages/core/src/core/openaiContentGenerator/pipeline.ts of QwenLM/qwen-code.
+func TestWordsForContent(t *testing.T) {
+	for name, test := range map[string]struct {
+		words   string
+		reason  string
+		status  int
+		message string
+	}{
+		"a text":   {"Throttling: TPM(10/10)", "throttled", 429, "Throttling: TPM(10/10)"},
+		"JSON":     {`{\"message\":\"Too many tokens, please wait before trying again.\"}`, "throttled", 429, "Too many tokens, please wait before trying again."},
+		"a code":   {`{\"code\":\"Arrearage\",\"message\":\"why\"}`, "account_exhausted", 502, "the provider refuses the gateway's account"},
+		"unknown":  {"why", "server_error", 503, "why"},
+		"no words": {"", "server_error", 503, "the provider broke its answer off"},
+	} {
+		failed := streams(nil, roleEvent, `{"choices":[{"index":0,"delta":{"content":"`+test.words+`"},"finish_reason":"error_finish"}]}`, "[DONE]")
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{failed}, {good}})
+				wantHeader(t, s.call(streamBody("hello")), "X-Alipayai-Provider", "second", "X-Alipayai-Reason", test.reason)
+			})
+			testwait.Bubble(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{failed}})
+				if message := wantFailure(t, s.call(streamBody("hello")), test.status); message != test.message {
+					t.Errorf("message %q, want %q", message, test.message)
+				}
 			})
 		})
 	}
@@ -176,6 +208,10 @@ func TestStatusesOfFailures(t *testing.T) {
 		"503, new-api without a channel": {503, `{"error":{"code":"model_not_found","message":"why","type":"new_api_error"}}`, "server_error", 1, 503, "why"},
 		"500, new-api's words":           {500, `{"error":{"code":"sensitive_words_detected","message":"why","type":"new_api_error"}}`, "", 1, 403, "why"},
 		"402, OpenRouter's, for now":     {402, `{"error":{"message":"why","code":402,"metadata":{"reason":"in_flight_budget_exhausted","headers":{"Retry-After":"120"}}}}`, "throttled", 1, 429, "why"},
+		"403, Kimi's of calls at once":   {403, `{"error":{"message":"You've reached your concurrent request limit.","type":"permission_error"}}`, "throttled", 1, 429, "You've reached your concurrent request limit."},
+		"400, NVIDIA's, degraded":        {400, `{"detail":"Function id 'f': DEGRADED function cannot be invoked"}`, "server_error", 1, 503, "Function id 'f': DEGRADED function cannot be invoked"},
+		"400, a fault behind it":         {400, `{"error":{"message":"Upstream request failed"}}`, "server_error", 3, 502, "Upstream request failed"},
+		"500, llama.cpp's, too long":     {500, `{"error":{"code":500,"message":"why","type":"exceed_context_size_error"}}`, "", 1, 400, "why"},
 		"401, Baidu's of the model":      {401, `{"error":{"code":"invalid_model","message":"why","type":"invalid_request_error"}}`, "", 1, 404, "why"},
 		"400, Hunyuan's of the request":  {400, `{"error":{"message":"why","type":"invalid_request_error","param":null,"code":"1001"}}`, "", 1, 400, "why"},
 		"529, timeout":                   {529, `{"error":{"type":"timeout","message":"why"}}`, "server_error", 1, 529, "why"},
@@ -261,7 +297,7 @@ func TestFinishReasons(t *testing.T) {
 				testwait.Bubble(t, func(t *testing.T) { // alone: what was paid for reaches the client
 					s := perform(t, [][]turn{{test.turn, sysError}}, caching())
 					got := s.call(test.body)
-					if strings.EqualFold(reason, "error") && mode == "stream" {
+					if (strings.EqualFold(reason, "error") || reason == wire.FinishErrorText) && mode == "stream" {
 						if got.err == nil {
 							t.Errorf("a clean end: %s", got.body)
 						}

@@ -253,7 +253,7 @@ func (r *route) exhausted(in *Call, regions residency.Regions, unasked []*upstre
 		return failed[slices.IndexFunc(failed, func(p failedProvider) bool { return p.f.OverBudget() })].f
 	}
 	if len(failed)+len(unasked) == 1 && !r.keptOut {
-		first.f.NoRetry = first.f.NoRetry || first.f.Final || first.attempts >= maxAttempts
+		first.f.NoRetry = first.f.NoRetry || first.f.Final || first.f.Unserved || first.attempts >= maxAttempts
 		return first.f
 	}
 	if i := slices.IndexFunc(failed, func(p failedProvider) bool { return p.f.LacksEndpoint() }); i >= 0 && in.Endpoint.Counts() {
@@ -274,6 +274,7 @@ func (r *route) exhausted(in *Call, regions residency.Regions, unasked []*upstre
 			f.RetryAfter = p.f.RetryAfter
 		}
 	}
+	f.NoRetry = f.NoRetry || !slices.ContainsFunc(failed, func(p failedProvider) bool { return !p.f.Unserved })
 	f.RetryAfter = max(f.RetryAfter, time.Second)
 	return f
 }

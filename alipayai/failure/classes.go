@@ -164,6 +164,7 @@ var credentialCodes = map[string]bool{
 	"1220":                    true, // GLM: see numbers
 	// Baidu's Qianfan: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w.
 	"no_parameter_permission": true,
+	"error_code.6":            true, // of a service that its app may not use: ai.baidu.com/ai-doc/WENXINWORKSHOP/tlmyncueh
 	"invalid_appid":           true,
 	// Tencent: see kinds.
 	"UnauthorizedOperation":               true,

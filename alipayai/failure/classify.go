@@ -102,14 +102,19 @@ func decide(status int, code string, f *wire.Failure, wait time.Duration) (class
 	if class != Fail && class != Retry && class != Throttle && class != RefreshToken || class == Fail && quotesRequest(means, code, f) {
 		return class, means
 	}
-	said := phrased(means, f.Message, wait)
+	if class == Retry && means >= http.StatusInternalServerError && isTooLong(code, f) {
+		return Fail, http.StatusBadRequest // llama.cpp's is a 500: https://github.com/ggml-org/llama.cpp/pull/15780
+	}
+	said, restated := phrased(means, f.Message, wait)
 	switch {
 	case said == AccountExhausted:
 		return said, means // be it a key, a permission, an overload or a limit by its code
+	case said == Throttle && restated != 0:
+		return said, restated // whatever permission, or end, its code is of
 	case said == "" || class != Fail || credentialCodes[code]:
 		return class, means
 	}
-	return said, means
+	return said, cmp.Or(restated, means)
 }
 
 // decideByWord is decide but for what only the message says.
@@ -244,7 +249,7 @@ func FinishClass(reason string) (class Class, ok bool) {
 
 // refusesCredentials reports whether the gateway's own credentials were refused.
 func refusesCredentials(class Class, code string) bool {
-	return class.Policy().Credentials || credentialCodes[code]
+	return class.Policy().Credentials || credentialCodes[code] && class != Throttle // which some vendors have a permission refused for
 }
 
 // statusOf is the status that a client sees of a failure that arrived with this
@@ -253,6 +258,11 @@ func statusOf(upstream int, class Class, code string) int {
 	v := judge(upstream, &wire.Failure{Code: code}, nil, 0)
 	v.class = class
 	return v.shown(upstream)
+}
+
+// isUnserved reports whether a refusal of the request says that nothing serves the model for now: nothing was asked.
+func (v verdict) isUnserved(upstream int) bool {
+	return v.class == Retry && v.status == http.StatusServiceUnavailable && upstream >= http.StatusBadRequest && upstream < http.StatusInternalServerError
 }
 
 // shown is the status that a client sees.
@@ -266,7 +276,8 @@ func (v verdict) shown(upstream int) int {
 	if upstream == ClientClosedRequest {
 		return http.StatusBadGateway // this client has not left
 	}
-	if upstream >= http.StatusBadRequest && upstream != http.StatusUnauthorized && upstream != http.StatusPaymentRequired {
+	restated := v.status != 0 && v.status != upstream
+	if upstream >= http.StatusBadRequest && upstream != http.StatusUnauthorized && upstream != http.StatusPaymentRequired && !restated {
 		return upstream // else it is the account's, but for what is known better
 	}
 	if v.status != 0 {

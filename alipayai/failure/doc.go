@@ -20,7 +20,7 @@
 // codes.go has the gateway's own codes, new.go makes the failures that they
 // belong to, and failure.go is what is known of one. reason.go keeps what must not be
 // shown out of an operator's log, retryafter.go reads how long to wait, phrases.go tells
-// what only the message says, and quoted.go what in it is the client's own, toolong.go a
+// what only the message says, be it another status than the vendor's, and quoted.go what in it is the client's own, toolong.go a
 // conversation that is too long for the model, or for the account, in whichever words,
 // model.go a model that the vendor has not, endpoint.go an API that has no such endpoint,
 // and owner.go keeps what names the gateway's account from clients.

@@ -50,7 +50,8 @@ func refusesNothing(status int, code string, f *wire.Failure) bool {
 		return false
 	}
 	return code == CodeUnknownURL || (code == "" || statusNumber(code) != 0) && noEndpoint[message] ||
-		strings.HasPrefix(message, "invalid url (") || strings.HasPrefix(message, "unknown request url")
+		strings.HasPrefix(message, "invalid url (") || strings.HasPrefix(message, "unknown request url") ||
+		strings.HasPrefix(message, "could not route to ") // Cloudflare's: https://github.com/anomalyco/opencode/issues/23773
 }
 
 // LacksEndpoint reports whether a provider has said that it has nothing at the request's path, or has answered with something

@@ -77,6 +77,8 @@ func (f *Failure) mayRepeatItself(status int) bool {
 		return false
 	case status < http.StatusBadRequest:
 		return true
+	case f.Code == wire.CodeContextLength:
+		return false
 	case f.Class == SystemError, f.Status == http.StatusBadGateway:
 		return true
 	case status == http.StatusServiceUnavailable && f.RetryAfter > 0:
@@ -109,8 +111,9 @@ func neverServed(status int, code string, reported *wire.Failure, h http.Header)
 }
 
 // noChannel is what one-api and the elder new-api say without a code, before they ask a channel (middleware/distributor.go of
-// songquanpeng/one-api). The names of the group and of the model stand between.
-var noChannel = regexp.MustCompile(`^当前分组 .* 下对于模型 .* 无可用渠道(?: \(request id: [^)]*\))?$`)
+// songquanpeng/one-api), and the latter in English (https://github.com/a37836323/-chatgpt4.0-api-key/issues/2). The names of the group
+// and of the model stand between.
+var noChannel = regexp.MustCompile(`^(?:当前分组 .* 下对于模型 .* ?无可用渠道|No available channels? for model .* (?:in|under) group .*?)(?: \(distributor\))?(?: \(request id: [^)]*\))?$`)
 
 // hasNoChannel reports whether one-api or new-api has no channel for the model (https://github.com/QuantumNous/new-api/pull/6310):
 // one that has failed is tried again after minutes, or by a person, so that no repeat of the call finds another. Where the channels

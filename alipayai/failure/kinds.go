@@ -2,7 +2,10 @@ package failure
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // kind is what a vendor of models means by a word, whether it sends it as code or as type.
@@ -62,6 +65,7 @@ var kinds = map[string]kind{
 	// The cap of the tier for a month, as error.details.error_code beside rate_limit_error:
 	// https://www.developersdigest.tech/errors/api/anthropic-api/429-enforced-spend-limit-reached.
 	"enforced_spend_limit_reached": exhausted,
+	"credits_required":             exhausted, // of a model, likewise: https://github.com/code-yeongyu/senpi/pull/484
 	"authentication_error":         badKey,
 	"not_found_error":              notFound,
 	"invalid_request_error":        badRequest,
@@ -265,7 +269,14 @@ var kinds = map[string]kind{
 	"error_code.1": broken, "error_code.2": unavailable, "error_code.336000": broken, "error_code.336100": unavailable,
 	"error_code.4": throttled, "error_code.18": throttled, "error_code.336501": throttled, "error_code.336502": throttled,
 	"error_code.17": exhausted, "error_code.19": exhausted,
+	"error_code.15": unavailable, // an app that could not be made, which a repeat mends
 	"error_code.13": badKey, "error_code.14": badKey, "error_code.100": badKey, "error_code.110": badKey, "error_code.111": badKey,
+
+	// The same codes in "code", with 336501 for a minute's requests, and the words that have come in their place, both under 200:
+	// https://cloud.baidu.com/doc/WENXINWORKSHOP/s/hlzic283e and cm79w0mjf. Those of the request: ai-doc/WENXINWORKSHOP/tlmyncueh and
+	// ai-doc/BML/Hkhzv1j2k of ai.baidu.com, https://github.com/baidubce/bce-qianfan-sdk/issues/866 and 576, and consts.py of that SDK.
+	"336501": throttled, "336502": throttled, "rpm_rate_limit_exceeded": throttled, "tpm_rate_limit_exceeded": throttled,
+	"336000": broken, "336100": unavailable,
 
 	// Qianfan in OpenAI's form: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w, and its plans:
 	// https://github.com/farion1231/cc-switch/pull/2322.
@@ -317,6 +328,10 @@ var kinds = map[string]kind{
 	"50508": unavailable,
 }
 
+// qianfanRequest are Baidu's numbers of a request that it does not take: of its form, its parameters and its length. Two of them are
+// of the account and of the API's name: see credentialCodes and modelCodes.
+var qianfanRequest = regexp.MustCompile(`^336(?:0(?:0[1-9]|[1-9]\d)|10[1-9]|1[1-9]\d)$`)
+
 // kindOf looks a word up. Qwen refines its own after a dot: Throttling.X is a
 // Throttling whatever X is.
 func kindOf(word string) (kind, bool) {
@@ -332,6 +347,9 @@ func kindOf(word string) (kind, bool) {
 	if class, ok := finishReasons[word]; ok {
 		return kind{class: class}, true
 	}
+	if n, ok := strings.CutPrefix(word, "error_code."); ok && qianfanRequest.MatchString(n) || qianfanRequest.MatchString(word) {
+		return kind{class: Fail, status: http.StatusBadRequest}, true
+	}
 	general, _, refined := strings.Cut(word, ".")
 	if !refined {
 		return kind{}, false
@@ -343,9 +361,12 @@ func kindOf(word string) (kind, bool) {
 // finishReasons are those of failures, in lower case: what there is of an answer was broken off. "error" is
 // OpenRouter's, Mistral's and Cohere's, the second DeepSeek's, the third GLM's, the fourth vLLM's and SGLang's; the last are
 // Google's of a call that its model has written wrong, of which nothing comes (https://github.com/coder/coder/pull/28470).
+// The content beside "error_finish" is what went wrong, as Qwen's endpoints have it: packages/core/src/core/openaiContentGenerator/pipeline.ts
+// of QwenLM/qwen-code.
 // Others that are not known to be good are the client's to judge (see wire.EndingOf).
 var finishReasons = map[string]Class{
 	"error":                        Retry,
+	wire.FinishErrorText:           Retry,
 	"insufficient_system_resource": Retry,
 	"network_error":                Retry,
 	"abort":                        Retry,

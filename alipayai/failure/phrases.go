@@ -10,31 +10,34 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-// phrased is what a message under this status says by one of the phrases; empty for nothing. wait is how long it is said to wait
-// elsewhere than in the message, or 0.
-func phrased(status int, message string, wait time.Duration) Class {
+// phrased is what a message under this status says by one of the phrases; empty for nothing. means is the status that it means, where
+// that is another one than the vendor's; else 0. wait is how long it is said to wait elsewhere than in the message, or 0.
+func phrased(status int, message string, wait time.Duration) (class Class, means int) {
 	if ofRequest(status) {
 		if policyName.MatchString(strings.ToLower(message)) {
-			return Blocked
+			return Blocked, 0
 		}
 		message = begun(message)
 		for _, s := range sentences {
 			if s.begins.MatchString(message) {
-				return s.class
+				return s.class, s.means
 			}
 		}
-		return ""
+		return "", 0
 	}
 	message = unquoted(message)
 	for phrase, class := range phrases {
 		if strings.Contains(message, phrase) {
-			return class
+			return class, 0
 		}
 	}
-	if isExhausted(status, message, wait) {
-		return AccountExhausted
+	switch {
+	case isExhausted(status, message, wait):
+		return AccountExhausted, 0
+	case status == http.StatusForbidden && concurrentWords.MatchString(message):
+		return Throttle, http.StatusTooManyRequests
 	}
-	return ""
+	return "", 0
 }
 
 // ofRequest reports whether a failure with this status is of what is asked, and not of who asks: its message may have words of the
@@ -55,28 +58,48 @@ var policyName = regexp.MustCompile(`^(?:litellm\.)?(?:badrequesterror: )?litell
 var sentences = []struct {
 	begins *regexp.Regexp
 	class  Class
+	means  int // the status that it means, where the vendor's says that the request is at fault, which it is not; else 0
 }{
 	// Anthropic's of the account: https://github.com/anthropics/claude-code/issues/66314, 2127 and 1047.
-	{regexp.MustCompile(`^your credit balance is too low\b`), AccountExhausted},
-	{regexp.MustCompile(`^you have reached your specified (?:workspace )?api usage limits\b`), AccountExhausted},
+	{regexp.MustCompile(`^your credit balance is too low\b`), AccountExhausted, 0},
+	{regexp.MustCompile(`^you have reached your specified (?:workspace )?api usage limits\b`), AccountExhausted, 0},
 	// And of what its model has said, under 400 or half-way in a stream: https://github.com/anthropics/claude-code/issues/58367.
-	{regexp.MustCompile(`^output blocked by content filtering policy\b`), Blocked},
+	{regexp.MustCompile(`^output blocked by content filtering policy\b`), Blocked, 0},
 	// DeepSeek's 402 and another proxy's budget, which LiteLLM makes a 400, and DeepSeek's of what it may not hear.
-	{regexp.MustCompile(`^insufficient balance(?:$|[.(])`), AccountExhausted},
-	{regexp.MustCompile(`^budget has been exceeded!`), AccountExhausted},
-	{regexp.MustCompile(`^content exists risk(?:$|[.(])`), Blocked},
+	{regexp.MustCompile(`^insufficient balance(?:$|[.(])`), AccountExhausted, 0},
+	{regexp.MustCompile(`^budget has been exceeded!`), AccountExhausted, 0},
+	{regexp.MustCompile(`^content exists risk(?:$|[.(])`), Blocked, 0},
 	// Keys, with the code of any bad request: xAI's (https://github.com/continuedev/continue/issues/10778), and Google's where its
 	// details have been left out.
-	{regexp.MustCompile(`^incorrect api key provided(?:$|[:.])`), RefreshToken},
-	{regexp.MustCompile(`^api key not valid\. please pass a valid api key`), RefreshToken},
-	{regexp.MustCompile(`^api key expired\. please renew the api key`), RefreshToken},
+	{regexp.MustCompile(`^incorrect api key provided(?:$|[:.])`), RefreshToken, 0},
+	{regexp.MustCompile(`^api key not valid\. please pass a valid api key`), RefreshToken, 0},
+	{regexp.MustCompile(`^api key expired\. please renew the api key`), RefreshToken, 0},
 	// Azure's filter, whose code gateways leave out, and OpenAI's policy.
-	{regexp.MustCompile(`^the response was filtered due to the prompt triggering (?:azure openai|microsoft|content management)`), Blocked},
-	{regexp.MustCompile(`^invalid prompt: your prompt was flagged\b`), Blocked},
-	{regexp.MustCompile(`^the request was rejected because it was considered high risk`), Blocked}, // Moonshot
+	{regexp.MustCompile(`^the response was filtered due to the prompt triggering (?:azure openai|microsoft|content management)`), Blocked, 0},
+	{regexp.MustCompile(`^invalid prompt: your prompt was flagged\b`), Blocked, 0},
+	{regexp.MustCompile(`^the request was rejected because it was considered high risk`), Blocked, 0}, // Moonshot
 	// xAI's, in a stream: https://github.com/NousResearch/hermes-agent/pull/28111.
-	{regexp.MustCompile(`^you have either run out of available resources or do not have an active grok subscription\b`), AccountExhausted},
-	{regexp.MustCompile(`^content violates usage guidelines\b`), Blocked},
+	{regexp.MustCompile(`^you have either run out of available resources or do not have an active grok subscription\b`), AccountExhausted, 0},
+	{regexp.MustCompile(`^content violates usage guidelines\b`), Blocked, 0},
+	// Anthropic's of a subscription's credits: https://github.com/NousResearch/hermes-agent/pull/11736.
+	{regexp.MustCompile(`^you're out of extra usage\b`), AccountExhausted, 0},
+
+	// Limits: Xiaomi's (https://github.com/diegosouzapw/OmniRoute/pull/4986), and Qwen's and Amazon's in place of an answer, which
+	// gateways put into a choice (https://github.com/ranxianglei/billion-context-pi/issues/169).
+	{regexp.MustCompile(`^detected high-frequency non-compliant requests from you\b`), Throttle, http.StatusTooManyRequests},
+	{regexp.MustCompile(`^throttling(?:$|[.:])`), Throttle, http.StatusTooManyRequests},
+	{regexp.MustCompile(`^too many tokens, please wait before trying again\b`), Throttle, http.StatusTooManyRequests},
+
+	// What serves the model is not there for now, and was not asked: NVIDIA's (https://github.com/tashfeenahmed/freellmapi/issues/522,
+	// https://github.com/diegosouzapw/OmniRoute/issues/8248) and LM Studio's (https://github.com/continuedev/continue/issues/10150,
+	// https://github.com/charmbracelet/crush/issues/2546).
+	{regexp.MustCompile(`^function id '[^']*'?: degraded function cannot be invoked\b`), Retry, http.StatusServiceUnavailable},
+	{regexp.MustCompile(`^failed to load model "`), Retry, http.StatusServiceUnavailable},
+	// What was asked has failed, which aggregators pass on as a refusal (https://github.com/ENTERPILOT/GoModel/pull/607,
+	// https://github.com/theopenco/llmgateway/pull/3012), and LM Studio's of a model that fell over (https://github.com/aaif-goose/goose/issues/4549).
+	{regexp.MustCompile(`^(?:error from provider \([^)]*\): )?upstream request failed\.?$`), Retry, http.StatusBadGateway},
+	{regexp.MustCompile(`^temporary routing error\b`), Retry, http.StatusBadGateway},
+	{regexp.MustCompile(`^the model has crashed without additional information\b`), Retry, http.StatusBadGateway},
 }
 
 // phrases are what only the message says under a code that says nothing of it, in lower case, where the status is of who asks or of
@@ -136,6 +159,9 @@ var (
 	// Fireworks' "usage limits" are of what comes at once: https://github.com/GordeyZuev/LEAP/issues/6.
 	rateWords = regexp.MustCompile(`(?:/|\bper)[ -]?(?:second|sec|minute|min)\b|\b[rt]p[ms]\b|\bconcurren|\bin-flight requests\b|\busage limits\. please try again later\b` +
 		`|每分钟|每秒|并发|速率|频率`)
+	// concurrentWords are of a limit on calls at once where a vendor has a permission refused for it, as Kimi's plans do
+	// (https://github.com/Wei-Shaw/sub2api/issues/6955, https://github.com/ros-claw/rosclaw/pull/560).
+	concurrentWords = regexp.MustCompile(`\bconcurren(?:t|cy)(?: requests?)? limit\b`)
 	// noQuota is Google's of a model that the account may not call at all without paying, whatever it says to wait
 	// (https://github.com/google-gemini/gemini-cli/issues/8437 has the words with another limit).
 	noQuota = regexp.MustCompile(`free_tier_\w+, limit: 0\b`)
@@ -192,7 +218,15 @@ var accountPhrases = map[string]int{
 	"your organization has been disabled": 0,
 	// Ollama's, of its larger models.
 	"this model requires a subscription": http.StatusForbidden,
+	// Cloudflare's: src/content/docs/workers-ai/platform/errors.mdx of cloudflare/cloudflare-docs.
+	"the account is not allowed to access this model": http.StatusForbidden,
+	"user has not agreed to":                          http.StatusForbidden,
+	"service unavailable for account":                 http.StatusForbidden,
 }
+
+// keyLacksModel is what gateways say of a model that a key of theirs may not ask for, under 400, where another key may
+// (https://github.com/open-ace/open-ace/pull/2003).
+var keyLacksModel = regexp.MustCompile(`^model \S+ is not available for this api key\b`)
 
 // refusesAccount reports whether a refusal is of the gateway's account, its key or its address, by what is said without a code of
 // its own for that: by one of the phrases, or by nothing at all, as what stands before an API answers in HTML
@@ -205,6 +239,8 @@ func refusesAccount(status int, code, message string) bool {
 		}
 	}
 	switch {
+	case keyLacksModel.MatchString(message):
+		return true
 	case status == http.StatusProxyAuthRequired: // of a proxy on the gateway's own way out
 		return true
 	case status != http.StatusForbidden:

@@ -16,7 +16,7 @@ var (
 	// named are the names that gateways and SDKs put before what a server behind them has said: LiteLLM's exceptions, OpenAI's
 	// classes of errors, OpenRouter's and Portkey's words.
 	named = regexp.MustCompile(`^(?:(?:litellm\.)?(?:badrequest|ratelimit|authentication|permissiondenied|notfound|unprocessableentity|` +
-		`internalserver|serviceunavailable|contentpolicyviolation|contextwindowexceeded|api\w*)error:|[a-z_]+exception(?: \w+error)? -|` +
+		`internalserver|serviceunavailable|contentpolicyviolation|contextwindowexceeded|ai|api\w*)error:|[a-z_]+exception(?: \w+error)? -|` +
 		`error code: \d{3} -|provider returned error:|(?:openai|anthropic|azure-openai|portkey|deepseek|google|mistral-ai) error:)\s*`)
 	// pythons is the message of an error that is quoted as Python writes it.
 	pythons = regexp.MustCompile(`\{.*?'message': (?:'([^']*)'|"([^"]*)").*\}`)

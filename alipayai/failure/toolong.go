@@ -35,14 +35,24 @@ var longWords = []string{
 	"but the configured context size is", // ds4-server
 	"contextwindowexceedederror",         // LiteLLM's name for any vendor's
 	"must be less than max_seq_len",      // SiliconFlow: https://github.com/chatboxai/chatbox/issues/2060
+	"the max input characters is",        // Baidu, with the next
 	"prompt tokens too long",             // Baidu: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w
 	"tokens in the prompt cannot exceed", // Cohere: https://docs.cohere.com/errors-reference
 	"input token length too long",        // Moonshot: https://platform.kimi.ai/docs/api/errors
 }
 
+// longCodes are codes and types that say nothing else.
+var longCodes = map[string]bool{
+	wire.CodeContextLength:       true,
+	"exceed_context_size_error":  true, // llama.cpp: https://github.com/oobabooga/textgen/issues/7257
+	"characters_too_long":        true, // Baidu: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w
+	"tokens_too_long":            true,
+	"ContextWindowExceededError": true, // LiteLLM
+}
+
 // isTooLong reports whether a refusal says that the conversation is longer than the model takes.
 func isTooLong(code string, reported *wire.Failure) bool {
-	if code == wire.CodeContextLength {
+	if longCodes[code] || longCodes[reported.Type] {
 		return true
 	}
 	message := strings.ToLower(reported.Message)

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -56,7 +58,30 @@ var finishWords = map[string]string{
 	"image_safety": "content_filter", "image_prohibited_content": "content_filter", "image_recitation": "content_filter",
 	// An answer that was broken off is one that was cut, but for chat completions: see [IsBrokenOff]. The other APIs have no word for
 	// it, and their clients fail at one that is not theirs (https://github.com/open-gsd/gsd-pi/pull/2042), or take the answer for whole.
-	"error": "length", "network_error": "length", "insufficient_system_resource": "length", "abort": "length",
+	"error": "length", "network_error": "length", "insufficient_system_resource": "length", "abort": "length", FinishErrorText: "length",
+}
+
+// FinishErrorText is the finish reason of a choice whose content is what went wrong, in place of an answer: see [ErrorText].
+const FinishErrorText = "error_finish"
+
+// ErrorText gives the content of an answer, or of a chunk, of which a choice has FinishErrorText; empty where there is none.
+func ErrorText(body []byte) string {
+	type content struct {
+		Content string `json:"content"`
+	}
+	var a struct {
+		Choices []struct {
+			FinishReason   string `json:"finish_reason"`
+			Delta, Message content
+		} `json:"choices"`
+	}
+	_ = json.Unmarshal(body, &a) // what is of another form says nothing
+	for _, c := range a.Choices {
+		if FinishCode(c.FinishReason) == FinishErrorText {
+			return cmp.Or(c.Delta.Content, c.Message.Content)
+		}
+	}
+	return ""
 }
 
 // FinishCode is a finish reason in lower case, without what Gemini's OpenAI endpoint puts behind it of its own: "content_filter:
@@ -92,7 +117,7 @@ func EndingOf(finishReason string) Ending {
 
 // natives are the words of native_finish_reason by which OpenRouter says what broke an answer off whose finish_reason says
 // that it is whole (https://github.com/earendil-works/pi/issues/8511). What else stands there is the vendor's way to end.
-var natives = []string{"error", "network_error", "insufficient_system_resource", "abort"}
+var natives = []string{"error", "network_error", "insufficient_system_resource", "abort", FinishErrorText}
 
 // IsBrokenOff reports whether a finish reason says that the answer was broken off. Clients of chat completions get that word, for which
 // OpenAI has none: they know it, or are right to refuse the answer.

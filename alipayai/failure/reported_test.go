@@ -1,0 +1,108 @@
+package failure_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
+)
+
+// TestReportedFailures has what users report of vendors whose status or code says something else than is meant: a limit under a
+// permission, a fault of the vendor's under a bad request, a bad request under a fault or a success, an account under any of them.
+func TestReportedFailures(t *testing.T) {
+	const (
+		noChannel = `{"error":{"message":"No available channels for model gpt-5 in group default (request id: 20250927)","type":"new_api_error"}}`
+		zen       = `Error from provider (Console): Upstream request failed`
+		served    = "https://github.com/ENTERPILOT/GoModel/pull/607"
+	)
+	for name, test := range map[string]struct {
+		source  string
+		profile string
+		status  int
+		body    string
+		class   failure.Class
+		shown   int
+		// what else holds: that the account is meant, that nothing is served for now, that the conversation is too long, that it may
+		// have executed, that another provider is asked
+		account, unserved, long, charged, on bool
+	}{
+		"Kimi, calls at once":          {source: "https://github.com/Wei-Shaw/sub2api/issues/6955", profile: "moonshot", status: 403, body: `{"error":{"message":"You've reached your concurrent request limit. Please wait for your ongoing requests to finish and try again.","type":"permission_error"},"type":"error"}`, class: failure.Throttle, shown: 429, on: true},
+		"Kimi, a permission":           {source: "https://github.com/MoonshotAI/kimi-code/issues/413", profile: "moonshot", status: 403, body: `{"error":{"message":"Your plan has no concurrent sessions","type":"permission_error"}}`, class: failure.Fail, shown: 502, account: true, on: true},
+		"MiMo, too often":              {source: "https://github.com/diegosouzapw/OmniRoute/pull/4986", status: 400, body: `{"error":{"message":"Detected high-frequency non-compliant requests from you.","code":"400"}}`, class: failure.Throttle, shown: 429, on: true},
+		"DeepSeek, by its balance":     {source: "https://github.com/tarigelamin1997/jobfetcher/pull/42", profile: "deepseek", status: 429, body: `{"error":{"message":"Your current concurrency is 40, which exceeds your concurrency limit of 39 based on your remaining balance. Please top up your balance to restore your concurrency."}}`, class: failure.Throttle, shown: 429, on: true},
+		"Qwen, in place of an answer":  {source: "packages/core/src/core/openaiContentGenerator/pipeline.ts of QwenLM/qwen-code", profile: "qwen", status: 200, body: `{"error":{"code":"error_finish","message":"Throttling: TPM(10/10)"}}`, class: failure.Throttle, shown: 429, on: true},
+		"Amazon, in place of one":      {source: "https://github.com/ranxianglei/billion-context-pi/issues/169", status: 200, body: `{"error":{"code":"error_finish","message":"{\"message\":\"Too many tokens, please wait before trying again.\"}"}}`, class: failure.Throttle, shown: 429, on: true},
+		"an answer that ends in error": {source: "https://github.com/ranxianglei/billion-context-pi/issues/169", status: 200, body: `{"error":{"code":"error_finish","message":"m"}}`, class: failure.Retry, shown: 503, charged: true, on: true},
+		"Baidu, RPM":                   {source: "https://cloud.baidu.com/doc/WENXINWORKSHOP/s/hlzic283e", status: 200, body: `{"code":336501,"msg":"Rate limit reached for RPM"}`, class: failure.Throttle, shown: 429, on: true},
+		"Baidu, RPM in words":          {source: "https://cloud.baidu.com/doc/WENXINWORKSHOP/s/cm79w0mjf", status: 200, body: `{"code":"rpm_rate_limit_exceeded","msg":"Rate limit reached for RPM"}`, class: failure.Throttle, shown: 429, on: true},
+
+		"Anthropic, extra usage":  {source: "https://github.com/NousResearch/hermes-agent/pull/11736", profile: "anthropic", status: 400, body: `{"type":"error","error":{"type":"invalid_request_error","message":"You're out of extra usage. Add more at claude.ai/settings/usage and keep going."}}`, class: failure.AccountExhausted, shown: 502, account: true, on: true},
+		"Anthropic, credits":      {source: "https://github.com/code-yeongyu/senpi/pull/484", profile: "anthropic", status: 429, body: `{"type":"error","error":{"type":"rate_limit_error","message":"Usage credits are required for this model.","details":{"error_code":"credits_required"}}}`, class: failure.AccountExhausted, shown: 502, account: true, on: true},
+		"Workers AI, the account": {source: "https://github.com/cloudflare/cloudflare-docs/pull/19677", status: 403, body: `{"errors":[{"message":"AiError: The account is not allowed to access this model","code":5018}],"success":false}`, class: failure.Fail, shown: 502, account: true, on: true},
+		"Workers AI, its terms":   {source: "https://github.com/cloudflare/cloudflare-docs/pull/19677", status: 403, body: `{"errors":[{"message":"AiError: AiError: User has not agreed to Llama3.2 model terms","code":5016}],"success":false}`, class: failure.Fail, shown: 502, account: true, on: true},
+		"Workers AI, no route":    {source: "https://github.com/anomalyco/opencode/issues/23773", status: 404, body: `{"success":false,"errors":[{"code":7003,"message":"Could not route to /client/v4/accounts/cfut_lEnKhf2dKKb4x7saUeADGx/ai/v1/chat/completions, perhaps your object identifier is invalid?"}]}`, class: failure.Fail, shown: 404, on: true},
+		"a key without the model": {source: "https://github.com/open-ace/open-ace/pull/2003", status: 400, body: `{"error":{"message":"Model glm-5 is not available for this API key"}}`, class: failure.Fail, shown: 502, account: true, on: true},
+		"Baidu, no permission":    {source: "https://ai.baidu.com/ai-doc/WENXINWORKSHOP/tlmyncueh", status: 200, body: `{"error_code":6,"error_msg":"No permission to access data"}`, class: failure.Fail, shown: 502, account: true, on: true},
+
+		"NVIDIA, degraded":           {source: "https://github.com/tashfeenahmed/freellmapi/issues/522", status: 400, body: `{"status":400,"title":"Bad Request","detail":"Function id '3b9748d8-1d85-40e8-8573-0eeaa63a4b63': DEGRADED function cannot be invoked"}`, class: failure.Retry, shown: 503, unserved: true, on: true},
+		"LM Studio, not loaded":      {source: "https://github.com/continuedev/continue/issues/10150", status: 400, body: `{"error":"Failed to load model \"gpt-oss-20b\". Error: Error loading model."}`, class: failure.Retry, shown: 503, unserved: true, on: true},
+		"LM Studio, crashed":         {source: "https://github.com/aaif-goose/goose/issues/4549", status: 400, body: `{"error":"The model has crashed without additional information. (Exit code: 18446744072635812000). Error Data: n/a"}`, class: failure.Retry, shown: 502, charged: true, on: true},
+		"Zen, behind it":             {source: served, status: 400, body: `{"error":{"message":"` + zen + `","type":"invalid_request_error"}}`, class: failure.Retry, shown: 502, charged: true, on: true},
+		"Zen, behind it, by itself":  {source: served, status: 400, body: `{"error":{"message":"Upstream request failed."}}`, class: failure.Retry, shown: 502, charged: true, on: true},
+		"Zen, of the request":        {source: "https://github.com/anomalyco/opencode/issues/43593", status: 400, body: `{"error":{"message":"` + zen + `: [invalid_request_error] This request requires an end-user identifier.","type":"invalid_request_error"}}`, class: failure.Fail, shown: 400},
+		"embercloud, behind it":      {source: "https://github.com/theopenco/llmgateway/pull/3012", status: 400, body: `{"error":{"message":"Temporary routing error (400)."}}`, class: failure.Retry, shown: 502, charged: true, on: true},
+		"new-api, no channel":        {source: "https://github.com/a37836323/-chatgpt4.0-api-key/issues/2", status: 503, body: noChannel, class: failure.Retry, shown: 503, unserved: true, on: true},
+		"one-api, no model":          {source: "https://github.com/songquanpeng/one-api/issues/2340", status: 503, body: `{"error":{"message":"当前分组 default 下对于模型  无可用渠道 (request id: 2025121521151664761470129816750)","type":"one_api_error"}}`, class: failure.Retry, shown: 503, unserved: true, on: true},
+		"somebody else's no channel": {source: "https://github.com/a37836323/-chatgpt4.0-api-key/issues/2", status: 503, body: strings.Replace(noChannel, "new_api_error", "server_error", 1), class: failure.Retry, shown: 503, charged: true, on: true},
+		"Baidu, no app":              {source: "https://ai.baidu.com/ai-doc/WENXINWORKSHOP/tlmyncueh", status: 200, body: `{"error_code":15,"error_msg":"app not exists or create failed"}`, class: failure.Retry, shown: 503, charged: true, on: true},
+
+		"llama.cpp, too long":      {source: "https://github.com/ggml-org/llama.cpp/pull/15780", status: 500, body: `{"error":{"code":500,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":1407,"n_ctx":256}}`, class: failure.Fail, shown: 400, long: true},
+		"llama.cpp, in a success":  {source: "https://github.com/oobabooga/textgen/issues/7257", status: 200, body: `{"error":{"code":400,"message":"m","type":"exceed_context_size_error"}}`, class: failure.Fail, shown: 400, long: true},
+		"llama.cpp, another fault": {source: "https://github.com/ggml-org/llama.cpp/pull/15780", status: 500, body: `{"error":{"code":500,"message":"m","type":"server_error"}}`, class: failure.Retry, shown: 500, charged: true, on: true},
+		"Baidu, a parameter":       {source: "https://github.com/baidubce/bce-qianfan-sdk/issues/576", status: 200, body: `{"error_code":336003,"error_msg":"function_call's name can't be blank"}`, class: failure.Fail, shown: 400},
+		"Baidu, the messages":      {source: "https://github.com/baidubce/bce-qianfan-sdk/issues/866", status: 200, body: `{"code":336006,"msg":"the length of messages must be an odd number"}`, class: failure.Fail, shown: 400},
+		"Baidu, too long":          {source: "https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w", status: 200, body: `{"error_code":336103,"error_msg":"the max input characters is 11200"}`, class: failure.Fail, shown: 400, long: true},
+		"Baidu, too long in words": {source: "https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w", status: 400, body: `{"error":{"code":"characters_too_long","message":"m","type":"invalid_request_error"}}`, class: failure.Fail, shown: 400, long: true},
+		"Baidu's own fault":        {source: "https://ai.baidu.com/ai-doc/BML/Hkhzv1j2k", status: 200, body: `{"code":336000,"msg":"Internal error"}`, class: failure.Retry, shown: 500, charged: true, on: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			profile, err := upstream.LookupProfile(orOwn(test.profile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			reported := wire.ParseRefusal([]byte(test.body))
+			if test.status == http.StatusOK {
+				chunk, err := wire.ParseChunk([]byte(test.body))
+				if err != nil || chunk.Failure == nil {
+					t.Fatalf("%+v, %v", chunk, err)
+				}
+				reported = *chunk.Failure
+			}
+			f := failure.OfUpstream(test.status, nil, &reported, profile.Codes, false, time.Unix(0, 0))
+			if f.Class != test.class || f.Status != test.shown || f.FallsOver() != test.on {
+				t.Errorf("%s: class %s, status %d, another is asked: %t; want %s, %d, %t", test.source, f.Class, f.Status, f.FallsOver(), test.class, test.shown, test.on)
+			}
+			if hidden := f.Message != reported.Message; test.account != (hidden && f.Status == http.StatusBadGateway) {
+				t.Errorf("%s: a client sees %d %q", test.source, f.Status, f.Message)
+			}
+			if f.Unserved != test.unserved || (f.Code == wire.CodeContextLength) != test.long {
+				t.Errorf("%s: unserved %t, code %s; want %t, too long %t", test.source, f.Unserved, f.Code, test.unserved, test.long)
+			}
+			if charged := f.MayHaveExecuted() && !f.RefusedUnread(); charged != test.charged {
+				t.Errorf("%s: may have executed: %t", test.source, charged)
+			}
+		})
+	}
+}
+
+// orOwn gives the profile of that name, or that of a contract of one's own.
+func orOwn(name string) string {
+	if name == "" {
+		return "own"
+	}
+	return name
+}
