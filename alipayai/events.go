@@ -158,6 +158,13 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	event, err := s.events.Next()
 	var chunk wire.Chunk
 	switch {
+	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		if chunk.Failure = bareFailure(event); chunk.Failure != nil {
+			err = nil
+		}
+	}
+	switch {
+	case chunk.Failure != nil:
 	case err == nil:
 		chunk, err = s.decode(event)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && len(event.Raw) > 0:
@@ -206,6 +213,23 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
 	}
 	return chunk, nil
+}
+
+// bareFailure gives what a failure says that stands in a stream without the name of a field, for which readers of streams pass it
+// over, as Google's does (https://github.com/googleapis/js-genai/issues/1973); nil for anything else.
+func bareFailure(event wire.Event) *wire.Failure {
+	if event.Data != nil {
+		return nil
+	}
+	raw := bytes.TrimSpace(event.Raw)
+	if len(raw) == 0 || raw[0] != '{' && raw[0] != '[' {
+		return nil
+	}
+	said, err := wire.ParseBody(raw, wire.Limits{})
+	if err != nil {
+		return nil
+	}
+	return said.Failure
 }
 
 // errCut is the end of a stream whose answer is not whole.

@@ -188,6 +188,39 @@ func TestWordsForContent(t *testing.T) {
 	}
 }
 
+// TestBareFailures holds that a failure counts that stands in a stream without the name of a field, and nothing else that does:
+// https://github.com/googleapis/js-genai/issues/1973.
+func TestBareFailures(t *testing.T) {
+	const quota = `{"error":{"code":429,"message":"why","status":"RESOURCE_EXHAUSTED"}}`
+	head, half := "data: "+roleEvent+"\n\n", "data: "+deltaEvent+"\n\n"
+	whole := "data: " + `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
+	for name, test := range map[string]struct {
+		stream string
+		second int    // requests at another provider
+		has    string // of what a client gets, where there are none
+	}{
+		"at the end":             {head + quota, 1, ""},
+		"with a line's end":      {head + quota + "\n", 1, ""},
+		"with a blank line":      {head + quota + "\n\n", 1, ""},
+		"over lines":             {head + "[{\n  \"error\": {\n \"code\": 503, \"message\": \"why\"}}]\n\n", 1, ""},
+		"of a filter":            {head + `{"error":{"code":"prohibited_content","message":"why"}}` + "\n", 0, `"code":"prohibited_content"`},
+		"after content":          {head + half + quota + "\n", 0, `"error":{"message":"why"`},
+		"no failure":             {head + "{\"a\":1}\n\n" + half + whole, 0, "[DONE]"},
+		"no JSON":                {head + "{\n\n" + half + whole, 0, "[DONE]"},
+		"beside what is a field": {head + quota + "\n" + half + whole, 0, "[DONE]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{says(200, test.stream, "Content-Type", "text/event-stream")}, {good}})
+				got := s.call(streamBody("hello"))
+				if s.scripts[1].count() != test.second || test.second == 0 && !strings.Contains(got.body, test.has) {
+					t.Errorf("%d requests at another, %d %s", s.scripts[1].count(), got.status, got.body)
+				}
+			})
+		})
+	}
+}
+
 // TestStatusesOfFailures has what comes with an HTTP status of its own.
 func TestStatusesOfFailures(t *testing.T) {
 	for name, test := range map[string]struct {

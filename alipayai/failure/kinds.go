@@ -347,6 +347,9 @@ func kindOf(word string) (kind, bool) {
 	if class, ok := finishReasons[word]; ok {
 		return kind{class: class}, true
 	}
+	if wire.FinishWord(word) == "content_filter" { // as Google's "prohibited_content": https://github.com/googleapis/js-genai/issues/1973
+		return censored, true
+	}
 	if n, ok := strings.CutPrefix(word, "error_code."); ok && qianfanRequest.MatchString(n) || qianfanRequest.MatchString(word) {
 		return kind{class: Fail, status: http.StatusBadRequest}, true
 	}

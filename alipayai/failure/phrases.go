@@ -83,6 +83,10 @@ var sentences = []struct {
 	{regexp.MustCompile(`^content violates usage guidelines\b`), Blocked, 0},
 	// Anthropic's of a subscription's credits: https://github.com/NousResearch/hermes-agent/pull/11736.
 	{regexp.MustCompile(`^you're out of extra usage\b`), AccountExhausted, 0},
+	// Novita's (https://github.com/experientiallabs/experiential/pull/993), and Spark's of an app that has no grant, or has used its own
+	// up, under 200 (https://github.com/log159/LogChat/issues/2).
+	{regexp.MustCompile(`^insufficient quota available for\b`), AccountExhausted, 0},
+	{regexp.MustCompile(`^appidnoautherror:`), AccountExhausted, 0},
 
 	// Limits: Xiaomi's (https://github.com/diegosouzapw/OmniRoute/pull/4986), and Qwen's and Amazon's in place of an answer, which
 	// gateways put into a choice (https://github.com/ranxianglei/billion-context-pi/issues/169).
@@ -149,6 +153,7 @@ var (
 		// MiniMax, Ollama, Mistral and ChatGPT's: https://github.com/MiniMax-AI/MiniMax-M2.7/issues/36,
 		// https://github.com/NousResearch/hermes-agent/pull/68832, https://github.com/code-yeongyu/senpi/issues/1969.
 		`|\busage (?:limit|quota)` +
+		`|\btoken quota exhausted\b` + // https://github.com/14790897/MiqroForge-Desktop/issues/1190
 		`|\b(?:weekly|monthly)\b.{0,20}\b(?:limit|quota|cap|credits)\b` + // Hugging Face, Volcengine Ark: https://github.com/anomalyco/opencode/issues/44099
 		`|(?:/|\bper) ?month\b` + // Cohere's "limited to 1000 API calls / month"
 		`|\bout of call volume quota\b` + // Azure's API management, before whichever of its APIs
