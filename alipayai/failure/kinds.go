@@ -267,7 +267,7 @@ var kinds = map[string]kind{
 
 	// Baidu's Qianfan, in its first form: https://cloud.baidu.com/doc/WENXINWORKSHOP/s/tlmyncueh.
 	"error_code.1": broken, "error_code.2": unavailable, "error_code.336000": broken, "error_code.336100": unavailable,
-	"error_code.4": throttled, "error_code.18": throttled, "error_code.336501": throttled, "error_code.336502": throttled,
+	"error_code.4": throttled, "error_code.18": throttled,
 	"error_code.17": exhausted, "error_code.19": exhausted,
 	"error_code.15": unavailable, // an app that could not be made, which a repeat mends
 	"error_code.13": badKey, "error_code.14": badKey, "error_code.100": badKey, "error_code.110": badKey, "error_code.111": badKey,
@@ -275,7 +275,7 @@ var kinds = map[string]kind{
 	// The same codes in "code", with 336501 for a minute's requests, and the words that have come in their place, both under 200:
 	// https://cloud.baidu.com/doc/WENXINWORKSHOP/s/hlzic283e and cm79w0mjf. Those of the request: ai-doc/WENXINWORKSHOP/tlmyncueh and
 	// ai-doc/BML/Hkhzv1j2k of ai.baidu.com, https://github.com/baidubce/bce-qianfan-sdk/issues/866 and 576, and consts.py of that SDK.
-	"336501": throttled, "336502": throttled, "rpm_rate_limit_exceeded": throttled, "tpm_rate_limit_exceeded": throttled,
+	"rpm_rate_limit_exceeded": throttled, "tpm_rate_limit_exceeded": throttled,
 	"336000": broken, "336100": unavailable,
 
 	// Qianfan in OpenAI's form: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w, and its plans:
@@ -328,9 +328,12 @@ var kinds = map[string]kind{
 	"50508": unavailable,
 }
 
-// qianfanRequest are Baidu's numbers of a request that it does not take: of its form, its parameters and its length. Two of them are
-// of the account and of the API's name: see credentialCodes and modelCodes.
-var qianfanRequest = regexp.MustCompile(`^336(?:0(?:0[1-9]|[1-9]\d)|10[1-9]|1[1-9]\d)$`)
+// qianfanRequest are Baidu's numbers of a request that it does not take, of its form, its parameters and its length, and qianfanLimit
+// those of a rate; either may have been read of "code" or of "error_code".
+var (
+	qianfanRequest = regexp.MustCompile(`^(?:error_code\.)?336(?:0(?:0[1-9]|[1-9]\d)|10[1-9]|1[1-9]\d)$`)
+	qianfanLimit   = regexp.MustCompile(`^(?:error_code\.)?33650\d$`)
+)
 
 // kindOf looks a word up. Qwen refines its own after a dot: Throttling.X is a
 // Throttling whatever X is.
@@ -350,8 +353,11 @@ func kindOf(word string) (kind, bool) {
 	if wire.FinishWord(word) == "content_filter" { // as Google's "prohibited_content": https://github.com/googleapis/js-genai/issues/1973
 		return censored, true
 	}
-	if n, ok := strings.CutPrefix(word, "error_code."); ok && qianfanRequest.MatchString(n) || qianfanRequest.MatchString(word) {
+	switch {
+	case qianfanRequest.MatchString(word):
 		return kind{class: Fail, status: http.StatusBadRequest}, true
+	case qianfanLimit.MatchString(word):
+		return throttled, true
 	}
 	general, _, refined := strings.Cut(word, ".")
 	if !refined {
