@@ -17,6 +17,12 @@ type Credential struct {
 	extra  []Field
 }
 
+// The names of the schemes that a [Credential] may be of.
+const (
+	NameBearer = "bearer"
+	NameHeader = "header"
+)
+
 var (
 	kindBearer = &Kind{Name: NameBearer, Key: KeyToken, New: func(c Config) (Scheme, error) { return made(NewBearer(c.Tokens)) }}
 	kindHeader = &Kind{Name: NameHeader, Key: KeyToken, New: func(c Config) (Scheme, error) {

@@ -13,8 +13,8 @@
 //
 // The last two present a secret and sign nothing, so they have no canonical string.
 //
-// A scheme is one file: its type, which embeds ofVendor, and the [Kind] by which those who configure it or
-// send by it know it, without comparing names. A new one is listed in kinds, and a
+// A scheme is one file: its name, its type, which embeds ofVendor, and the [Kind] by which those who configure it or
+// send by it know it, without comparing names. A new one is listed in kinds, in kind.go, and above, and a
 // profile of package upstream names it.
 //
 // # Exact bytes

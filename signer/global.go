@@ -35,6 +35,9 @@ type Global struct {
 	iso8601 bool
 }
 
+// NameGlobal is the name of the scheme [Global].
+const NameGlobal = "global"
+
 var kindGlobal = &Kind{Name: NameGlobal, Key: KeyRSA, target: SandboxTarget, New: func(c Config) (Scheme, error) {
 	return made(NewGlobal(GlobalConfig{ClientID: c.ClientID, RSAKeys: c.RSAKeys}))
 }}

@@ -80,6 +80,9 @@ type HMAC struct {
 	keys   *Ring[*HMACKey]
 }
 
+// NameHMAC is the name of the scheme [HMAC].
+const NameHMAC = "hmac-sha256"
+
 var kindHMAC = &Kind{Name: NameHMAC, Key: KeySecret, New: func(c Config) (Scheme, error) {
 	return made(NewHMAC(HMACConfig{ClientID: c.ClientID, Keys: c.Secrets}))
 }}

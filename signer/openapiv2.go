@@ -41,6 +41,9 @@ type OpenAPIV2 struct {
 	zone   *time.Location
 }
 
+// NameOpenAPIV2 is the name of the scheme [OpenAPIV2].
+const NameOpenAPIV2 = "openapi-v2"
+
 var kindOpenAPIV2 = &Kind{
 	Name: NameOpenAPIV2, Key: KeyRSA, OpenPlatform: true, SignsParameters: true,
 	New: func(c Config) (Scheme, error) { return made(NewOpenAPIV2(c.openAPI())) },

@@ -75,6 +75,9 @@ type OpenAPIV3 struct {
 	config OpenAPIConfig
 }
 
+// NameOpenAPIV3 is the name of the scheme [OpenAPIV3].
+const NameOpenAPIV3 = "openapi-v3"
+
 var kindOpenAPIV3 = &Kind{
 	Name: NameOpenAPIV3, Key: KeyRSA, OpenPlatform: true, Nonce: true, RequestID: "Alipay-Request-Id",
 	New: func(c Config) (Scheme, error) { return made(NewOpenAPIV3(c.openAPI())) },

@@ -6,16 +6,6 @@ import (
 	"time"
 )
 
-// Names of the schemes, as a configuration spells them.
-const (
-	NameHMAC      = "hmac-sha256"
-	NameOpenAPIV3 = "openapi-v3"
-	NameOpenAPIV2 = "openapi-v2"
-	NameGlobal    = "global"
-	NameBearer    = "bearer"
-	NameHeader    = "header"
-)
-
 // Message is the exact HTTP message that a scheme signs or verifies.
 type Message struct {
 	// Method as it stands on the request line, e.g. "POST".
