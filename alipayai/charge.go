@@ -135,7 +135,10 @@ func (a *account) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving
 }
 
 // chargesEach reports whether the provider charges each model that has begun an answer, and not the last alone.
-func (q *charge) chargesEach() bool { return q.provider.Format.Name() == wire.Anthropic }
+func (q *charge) chargesEach() bool {
+	each, ok := q.provider.Format.(wire.EachCharger)
+	return ok && each.ChargesEach()
+}
 
 // prompt estimates the tokens of a prompt: of its texts by what texts have taken lately, and of each image the most.
 func (q *charge) prompt(text price.Text) int64 { return q.priced.Estimate.Tokens(text) + q.images }

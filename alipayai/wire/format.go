@@ -39,6 +39,12 @@ type ModelFitter interface {
 	FitModel(body []byte, model string) Encoded
 }
 
+// EachCharger is a [Format] whose vendor may charge more models than the last where several stand in for each other.
+type EachCharger interface {
+	// ChargesEach reports whether it charges each model that has begun an answer.
+	ChargesEach() bool
+}
+
 // Ask is one chat request on its way to a provider.
 type Ask struct {
 	Request

@@ -25,5 +25,6 @@ func (f *Format) created() int64 {
 // Interface guards
 var (
 	_ wire.Format        = (*Format)(nil)
+	_ wire.EachCharger   = (*Format)(nil)
 	_ wire.StreamDecoder = (*decoder)(nil)
 )

@@ -13,6 +13,9 @@ import (
 // sampling is what a part of an answer has taken.
 type sampling struct{ input, cacheRead, written, hour, output int64 }
 
+// ChargesEach implements [wire.EachCharger]: a model that declined to go on is charged beside the one that did.
+func (*Format) ChargesEach() bool { return true }
+
 // iteration is one of a usage's.
 type iteration struct {
 	kind, model string
