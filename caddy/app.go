@@ -100,6 +100,14 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// sharedStore gives the store that the configuration names.
+func (a *App) sharedStore() sharedStore {
+	if a.Redis != nil {
+		return sharedStore{"redis", a.Redis}
+	}
+	return sharedStore{}
+}
+
 // Start begins the background work.
 func (a *App) Start() error {
 	if err := a.checkResidency(); err != nil {

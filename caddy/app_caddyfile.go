@@ -90,6 +90,19 @@ func (a *App) unmarshalProvider(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// unmarshalStore reads `store memory` or `store redis`.
+func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
+	given := d.RemainingArgs()
+	switch {
+	case len(given) == 1 && given[0] == "memory":
+		return block(d, "store memory")
+	case len(given) == 0 || given[0] != "redis":
+		return errArguments
+	}
+	a.Redis = &Redis{Addresses: given[1:]}
+	return a.Redis.unmarshalBlock(d)
+}
+
 // unmarshalEvidence reads an `evidence` block.
 func (a *App) unmarshalEvidence(d *caddyfile.Dispenser) error {
 	if err := args(d); err != nil {

@@ -131,7 +131,6 @@ var (
 		"app_caddyfile.go":       {"Global option `alipayai`", "Option `evidence`"},
 		"ledger.go":              {"Option `ledger`", "Global option `alipayai`"},
 		"prices.go":              {"Option `price`", "Option `provider`"},
-		"store.go":               {"Option `store`", "Global option `alipayai`"},
 		"store_redis_options.go": {"Option `store`", "Global option `alipayai`"},
 		"provider_caddyfile.go":  {"Option `provider`"},
 		"pool.go":                {"Option `provider`"},

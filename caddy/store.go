@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
@@ -140,14 +139,6 @@ type sharedStore struct {
 	storeOptions
 }
 
-// sharedStore gives the one that the configuration names.
-func (a *App) sharedStore() sharedStore {
-	if a.Redis != nil {
-		return sharedStore{"redis", a.Redis}
-	}
-	return sharedStore{}
-}
-
 // none reports whether there is none: replicas share nothing.
 func (s sharedStore) none() bool { return s.storeOptions == nil }
 
@@ -254,17 +245,4 @@ func (s *openedStore) Destruct() error {
 		return c.Close()
 	}
 	return nil
-}
-
-// unmarshalStore reads `store memory` or `store redis`.
-func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
-	given := d.RemainingArgs()
-	switch {
-	case len(given) == 1 && given[0] == "memory":
-		return block(d, "store memory")
-	case len(given) == 0 || given[0] != "redis":
-		return errArguments
-	}
-	a.Redis = &Redis{Addresses: given[1:]}
-	return a.Redis.unmarshalBlock(d)
 }
