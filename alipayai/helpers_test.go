@@ -16,9 +16,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
-	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
-	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
-	"github.com/caddy-alipayai/gateway/alipayai/door/responses"
+	"github.com/caddy-alipayai/gateway/alipayai/door/all"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -30,7 +28,7 @@ import (
 // patience bounds every wait of a test for something that has to happen.
 const patience = 10 * time.Second
 
-var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{}, responses.Dialect{})
+var dialects = all.Dialects()
 
 // tenantHeader says whose call it is, where that is not acme's.
 const tenantHeader = "Test-Tenant"

@@ -14,9 +14,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/door"
-	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
-	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
-	"github.com/caddy-alipayai/gateway/alipayai/door/responses"
+	"github.com/caddy-alipayai/gateway/alipayai/door/all"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/limiter"
@@ -27,7 +25,7 @@ func init() {
 }
 
 // dialects are those of the clients that a site may have.
-var dialects = door.NewDialects(openai.Dialect{}, messages.Dialect{}, responses.Dialect{})
+var dialects = all.Dialects()
 
 // Proxy serves clients of OpenAI's API (chat completions, responses, completions, embeddings, models, moderations) and of
 // Anthropic's Messages API from the providers it names.

@@ -15,14 +15,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-alipayai/gateway/alipayai/door"
-	"github.com/caddy-alipayai/gateway/alipayai/door/messages"
-	"github.com/caddy-alipayai/gateway/alipayai/door/openai"
-	"github.com/caddy-alipayai/gateway/alipayai/door/responses"
+	"github.com/caddy-alipayai/gateway/alipayai/door/all"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
-var every = door.NewDialects(openai.Dialect{}, messages.Dialect{}, responses.Dialect{})
+var every = all.Dialects()
 
 // fuzzLimit is how many bytes of a body are taken.
 const fuzzLimit = 64 << 10
