@@ -158,7 +158,8 @@ var (
 	}
 )
 
-// profiles holds every profile by name. Addresses are those of the vendors'
+// profiles holds every profile by name. Tests hold that the field Profile in caddy/provider.go names a new one, that the table of
+// caddy/README.md has its row, and that TestProfiles of package alipayai knows whether it signs. Addresses are those of the vendors'
 // own documentation. The Alipay AI API has no public byte-level contract: its
 // profile puts HMAC-SHA256 into the layout of Ant's global APIs, and all of
 // it can be configured.

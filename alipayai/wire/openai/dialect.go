@@ -242,7 +242,8 @@ func without(own []string, rules map[string]Rule) map[string]Rule {
 // OpenRouter, LiteLLM, Portkey.
 const NoDialect = "none"
 
-// dialects holds every dialect by name.
+// dialects holds every dialect by name. Tests hold that the field Dialect in caddy/provider.go and the option dialect in caddy/README.md
+// name a new one, that the table of alipayai/README.md has its row, and that dialect_test.go says whether it takes plain requests.
 var dialects = func() map[string]*Dialect {
 	all := map[string]*Dialect{NoDialect: nil}
 	for _, d := range []*Dialect{
