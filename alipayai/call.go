@@ -110,6 +110,8 @@ type call struct {
 	stream    stream    // events.go: what is read of one, where it is a stream
 	taken     taken     // charged.go: how much it has taken, where nothing says so
 	recording recording // cached.go: its answer, to give it again
+
+	unwatch context.CancelFunc // moderation.go: ends what a verdict could have ended; nil without one
 }
 
 // at is a call at one provider: where what happens depends on both.
@@ -188,6 +190,9 @@ func (c *call) settle() {
 		c.answer.header = nil
 		c.alone = c.intake.exchange.Recycle() && c.isAlone()
 		c.intake.exchange = nil
+	}
+	if c.unwatch != nil {
+		c.unwatch()
 	}
 }
 

@@ -113,14 +113,15 @@ type verdictWatch struct {
 	ended  chan struct{}
 }
 
-// watchVerdict begins to watch. Until the watch ends, the call's context is one that ends with a verdict against it.
+// watchVerdict begins to watch. Until the watch ends, the call's context is one that ends with a verdict against it; what was begun
+// under it, as a stream that goes on, has it until the call is settled.
 func (c *call) watchVerdict() verdictWatch {
 	if c.Verdict == nil {
 		return verdictWatch{}
 	}
 	client, ended := c.ctx, make(chan struct{})
 	ctx, cancel := context.WithCancel(client)
-	c.ctx = ctx
+	c.ctx, c.unwatch = ctx, cancel
 	go func(v *Verdict) {
 		select {
 		case <-v.done:

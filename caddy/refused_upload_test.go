@@ -53,3 +53,56 @@ func TestRefusedUploads(t *testing.T) {
 		})
 	}
 }
+
+// TestUploadsRefusedOnceRead sends bodies that wait to be asked for, and are refused for what is in them: the connection serves the
+// next request, as it does where the body does not wait.
+func TestUploadsRefusedOnceRead(t *testing.T) {
+	moderated := "http://${gateway} {\nalipayai_moderate law\nalipayai_proxy alipay\n}"
+	matched := "http://${gateway} {\n@short alipayai {\nlast_characters <3\n}\nerror @short 403\nalipayai_proxy alipay\nhandle_errors {\nalipayai_errors\n}\n}"
+	forbidden := strings.Replace(oneProvider, "alipayai {", "alipayai {\nmoderator law {\nwords mirabelle\n}", 1)
+	for name, c := range map[string]struct {
+		site, body string
+		status     int
+	}{
+		"broken JSON":                     {proxySite, `{"model"`, 400},
+		"broken JSON, looked at":          {matched, `{"model"`, 400},
+		"no messages":                     {proxySite, `{"model":"m"}`, 400},
+		"more than room is made for":      {proxySite, `{"model":"m","messages":7,"metadata":{"a":"` + strings.Repeat("x", 100<<10) + `"}}`, 400},
+		"broken JSON at a moderator":      {moderated, `{"model"`, 400},
+		"blocked":                         {moderated, chatBody("mirabelle", false), 403},
+		"refused for it by a handler":     {matched, chatBody("a", false), 403},
+		"a model that no provider serves": {proxySite, `{"model":"none","messages":[{"role":"user","content":"q"}]}`, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			g.load(forbidden, c.site)
+			conn, err := net.Dial("tcp", g.vars["gateway"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", chatPath, g.vars["gateway"], len(c.body))
+			from := bufio.NewReader(conn)
+			for _, want := range []string{"HTTP/1.1 100 Continue\r\n", "\r\n"} {
+				if line, err := from.ReadString('\n'); err != nil || line != want {
+					t.Fatalf("%q, %v", line, err)
+				}
+			}
+			fmt.Fprint(conn, c.body)
+			resp, err := http.ReadResponse(from, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := g.read(resp, nil); a.status != c.status || resp.Close {
+				t.Fatalf("%d %s, and the connection ends: %t", a.status, a.body, resp.Close)
+			}
+			fmt.Fprintf(conn, "GET /v1/models HTTP/1.1\r\nHost: %s\r\n\r\n", g.vars["gateway"])
+			if a := g.read(http.ReadResponse(from, nil)); a.status != 200 {
+				t.Errorf("the next request: %d %s", a.status, a.body)
+			}
+		})
+	}
+}

@@ -59,12 +59,7 @@ func (f *inFlight) begin() {
 	f.calls++
 }
 
-func (f *inFlight) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls--
-	f.notify()
-}
+func (f *inFlight) end() { f.change(-1, nil) }
 
 // serve counts a call of a client's, and gives its server for endOf.
 func (f *inFlight) serve(r *http.Request) server {
@@ -90,19 +85,28 @@ func (f *inFlight) endOf(of server) {
 }
 
 // whenEnded calls do, once, as soon as no call is in flight.
-func (f *inFlight) whenEnded(do func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ended = append(f.ended, do)
-	f.notify()
-}
+func (f *inFlight) whenEnded(do func()) { f.change(0, do) }
 
-func (f *inFlight) notify() {
-	if f.calls > 0 {
-		return
-	}
-	for _, do := range f.ended {
+// change adds to the calls, and to what is to be done when none is left. What is to be done then may take as long as a disk does, and
+// the next call must not wait for that: it is done without the lock.
+func (f *inFlight) change(calls int, do func()) {
+	for _, do := range f.ending(calls, do) {
 		do()
 	}
+}
+
+// ending gives what is to be done after a change.
+func (f *inFlight) ending(calls int, do func()) []func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls += calls
+	if do != nil {
+		f.ended = append(f.ended, do)
+	}
+	if f.calls > 0 {
+		return nil
+	}
+	ended := f.ended
 	f.ended = nil
+	return ended
 }

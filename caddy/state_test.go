@@ -1,6 +1,11 @@
 package alipaycaddy
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/testwait"
+)
 
 // TestInFlight gives back when the last call has ended, once, and at once where
 // there is none.
@@ -28,6 +33,35 @@ func TestInFlight(t *testing.T) {
 	want(1)
 	new(inFlight).whenEnded(func() { given++ })
 	want(2)
+}
+
+// TestInFlightGivesBackUnlocked begins and ends calls while something is given back, which may take as long as a disk does: neither
+// waits for it.
+func TestInFlightGivesBackUnlocked(t *testing.T) {
+	for name, giveBack := range map[string]func(u *inFlight, back func()){
+		"with the last call":    func(u *inFlight, back func()) { u.begin(); u.whenEnded(back); u.end() },
+		"where there is none":   func(u *inFlight, back func()) { u.whenEnded(back) },
+		"what comes meanwhile":  func(u *inFlight, back func()) { u.whenEnded(func() { u.begin(); u.whenEnded(back); u.end() }) },
+		"behind another, ended": func(u *inFlight, back func()) { u.begin(); u.whenEnded(func() {}); u.whenEnded(back); u.end() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var u inFlight
+			given := 0
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				giveBack(&u, func() {
+					given++
+					u.begin()
+					u.end()
+				})
+			}()
+			testwait.Receive(t, 15*time.Second, done, "what is given back holds up a call")
+			if given != 1 {
+				t.Errorf("given back %d times", given)
+			}
+		})
+	}
 }
 
 // TestAcquire shares values by kind and identity, as long as there are references to them.

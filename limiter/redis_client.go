@@ -161,13 +161,31 @@ func (hook) DialHook(next redis.DialHook) redis.DialHook {
 }
 
 // ProcessHook implements redis.Hook. It gives a deadline to what has none, such as the
-// client's own questions to the nodes of a Cluster.
+// client's own questions to the nodes of a Cluster, and names a server that takes no connection.
 func (hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		ctx, end := withDeadline(ctx)
 		defer end()
-		return next(ctx, cmd)
+		err := next(ctx, cmd)
+		if cmd.Name() == "hello" && isTurnedAway(err) {
+			return turnedAway(err.Error())
+		}
+		return err
 	}
+}
+
+// turnedAway is what a server has said to a new connection before it closed it. The client takes any error of Redis for the
+// answer of a server that does not know HELLO, its first command, and goes on (go-redis v9.23, redis.go, initConn): what the log
+// then has is a broken pipe. So this is none of Redis's errors.
+type turnedAway string
+
+// Error implements error.
+func (e turnedAway) Error() string { return string(e) }
+
+// isTurnedAway reports whether a server has closed a connection with err: in protected mode, and with as many clients as it takes,
+// be it of a cluster's (Redis 7.4, networking.c, clientAcceptHandler and acceptCommonHandler).
+func isTurnedAway(err error) bool {
+	return redis.HasErrorPrefix(err, "DENIED") || redis.HasErrorPrefix(err, "max number of clients") // ERR before it is not looked at
 }
 
 // ProcessPipelineHook implements redis.Hook, like ProcessHook.

@@ -110,8 +110,12 @@ func (b *body) Close() error { return b.source.Close() }
 // LeaveBody is for an answer to r that may come before its body was read, and is called before w's header is written. A client of
 // HTTP/1.1 that waits to be asked for the body (RFC 9110, section 10.1.1) has the answer at once, and its connection ends. net/http
 // does so where the body is its own; around that, Caddy puts what bounds its reads (modules/caddyhttp/server.go of v2.11.9,
-// ReadIdleTimeout), and then net/http holds the answer back while it reads what is not sent.
+// ReadIdleTimeout), and then net/http holds the answer back while it reads what is not sent. A body that was read to its end,
+// for whatever the answer then refuses, leaves the connection to the next request.
 func LeaveBody(w http.ResponseWriter, r *http.Request) {
+	if b, ok := r.Body.(*body); ok && b.err == io.EOF {
+		return
+	}
 	if r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		w.Header().Set("Connection", "close")
 	}

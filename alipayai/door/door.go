@@ -76,7 +76,9 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		if len(rd.allow) > 0 {
 			w.Header().Set("Allow", strings.Join(rd.allow, ", "))
 		}
-		LeaveBody(w, r)
+		if !rd.whole {
+			LeaveBody(w, r)
+		}
 		out.refuse(w, d.Gateway.Refuse(r.Context(), c, f))
 		return
 	}

@@ -49,6 +49,8 @@ type Reading struct {
 	continued Owner
 	// size is the body's in bytes: as announced, or as far as it was read and inflated, whichever is more.
 	size int64
+	// whole says that the body was read to its end.
+	whole bool
 	// room is for the body, where that is short: one allocation with the rest.
 	room [shortBody]byte
 }
@@ -149,6 +151,7 @@ func (rd *Reading) readHead(d *Dialects, r *http.Request) bool {
 // parse makes a call of a body, of which text was read until err.
 func (rd *Reading) parse(r *http.Request, text []byte, limit int64, err error) {
 	rd.size = max(int64(len(text)), r.ContentLength)
+	rd.whole = err == nil && rd.size <= limit
 	if rd.Failure = bodyFailure(r, rd.size, limit, err); rd.Failure != nil {
 		return
 	}
