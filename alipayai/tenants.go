@@ -155,6 +155,9 @@ func NewKey() (key string, hash KeyHash) {
 // HashKey gives the hash under which a key is stored.
 func HashKey(key string) KeyHash { return sha256.Sum256([]byte(key)) }
 
+// keysOfNothing are the hashes of keys that no client can send, of a variable that was empty when the hash was made.
+var keysOfNothing = [...]KeyHash{HashKey(""), HashKey("\n"), HashKey("\r\n")}
+
 // String writes the hash as a configuration takes it: sha256:<hex>.
 func (h KeyHash) String() string { return hashPrefix + hex.EncodeToString(h[:]) }
 
@@ -248,6 +251,9 @@ func AddTenantKey(table map[KeyHash]string, tenant, hash string) error {
 	h, err := ParseKeyHash(hash)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(keysOfNothing[:], h) {
+		return errors.New("the hash is one of an empty key, as a variable gives that is not set; `caddy alipayai key new` makes a key and its hash")
 	}
 	if other, ok := table[h]; ok && other != tenant {
 		return fmt.Errorf("tenants %s and %s have the same key", other, tenant)

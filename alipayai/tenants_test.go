@@ -105,6 +105,8 @@ func TestParseTenantKeys(t *testing.T) {
 		"a plain key alone":     {key, nil, "line 1"},
 		"a key as the tenant":   {key + " " + one.String(), nil, "line 1"},
 		"the anonymous tenant":  {alipayai.AnonymousTenant + " " + one.String(), nil, "line 1"},
+		"the hash of nothing":   {"a " + alipayai.HashKey("").String(), nil, "line 1: the hash is one of an empty key"},
+		"of a line break":       {"b " + one.String() + "\na " + alipayai.HashKey("\n").String(), nil, "line 2: the hash is one of an empty key"},
 		"a line without end":    {"a " + strings.Repeat("x", 100_000), nil, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -181,8 +181,8 @@ func (w *warnings) unauthenticated(server *caddyhttp.Server) {
 	})
 }
 
-// unreached warns of handlers that authenticate or moderate, and stand behind an alipayai_proxy that has answered all requests
-// by then, as the order of a route may have it.
+// unreached warns of handlers that authenticate, moderate or serve, and stand behind an alipayai_proxy that has answered all requests
+// by then, as the order of a route may have it, or a second alipayai_proxy that is meant as the first one's fallback.
 func (w *warnings) unreached(server *caddyhttp.Server) {
 	for _, route := range server.NamedRoutes {
 		w.behindProxies(caddyhttp.RouteList{*route})
@@ -197,8 +197,12 @@ func (w *warnings) behindProxies(routes caddyhttp.RouteList) (answered bool) {
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *Proxy:
+				if here {
+					w.logger.Warn("an alipayai_proxy stands behind another one, which answers all requests before it: name its providers in that one, behind its own, to be asked when those have no answer",
+						zap.Strings("providers", h.Providers))
+				}
 				here = true
-			case *Auth, *Moderate:
+			case *Auth, *Moderate, *OAuth, *caddyauth.Authentication:
 				if here {
 					w.logger.Warn("a handler stands behind alipayai_proxy, which answers all requests before it: write it in front, or outside of route",
 						zap.String("handler", string(h.(caddy.Module).CaddyModule().ID)))

@@ -271,9 +271,11 @@ func TestWarningOfWhatProtectsNothing(t *testing.T) {
 		"behind all, after some":        {"route {\nalipayai_proxy /open/* alipay\n" + proxy + auth + moderate + "}", 0, 2},
 		"in another handle":             {"handle /open/* {\n" + proxy + "}\nhandle {\n" + auth + moderate + proxy + "}", 0, 0},
 		"behind one in a nested handle": {"route {\nhandle {\n" + proxy + "}\n" + auth + moderate + "}", 0, 2},
+		"Caddy's own, behind":           {"route {\n" + moderate + proxy + "basic_auth {\nacme ${basic}\n}\n}", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t, sandbox.Config{})
+			g.vars["basic"] = "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG"
 			global := strings.Replace(oneProvider, "alipayai {", "alipayai {\n\tmoderator words {\n\t\twords forbidden\n\t}", 1)
 			if err := g.provision(global, "http://${gateway} {\n"+test.site+"\n}"); err != nil {
 				t.Fatal(err)
@@ -283,6 +285,36 @@ func TestWarningOfWhatProtectsNothing(t *testing.T) {
 				if got := strings.Count(logs, text); got != want {
 					t.Errorf("warned %d times of %q, want %d", got, text, want)
 				}
+			}
+		})
+	}
+}
+
+// A second alipayai_proxy that no request comes to is warned of: it is no fallback of the first.
+func TestWarningOfASecondProxy(t *testing.T) {
+	const text = "an alipayai_proxy stands behind another one"
+	for name, test := range map[string]struct {
+		site string
+		want int
+	}{
+		"two lines":              {"alipayai_proxy alipay\nalipayai_proxy other", 1},
+		"three lines":            {"alipayai_proxy alipay\nalipayai_proxy other\nalipayai_proxy alipay other", 2},
+		"a list":                 {"alipayai_proxy alipay other", 0},
+		"one for some paths":     {"alipayai_proxy alipay\nalipayai_proxy /small/* other", 0},
+		"one for some calls":     {"@short alipayai {\ncharacters <20\n}\nalipayai_proxy @short other\nalipayai_proxy alipay", 0},
+		"for some behind all":    {"route {\nalipayai_proxy alipay\nalipayai_proxy /small/* other\n}", 1},
+		"in two handles":         {"handle /small/* {\nalipayai_proxy other\n}\nhandle {\nalipayai_proxy alipay\n}", 0},
+		"in one of two handles":  {"handle /small/* {\nalipayai_proxy other\nalipayai_proxy alipay\n}\nhandle {\nalipayai_proxy alipay\n}", 1},
+		"of errors of the first": {"alipayai_proxy alipay\nhandle_errors {\nalipayai_proxy other\n}", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, sandbox.Config{})
+			global := strings.Replace(oneProvider, "alipayai {", "alipayai {\n\tprovider other {\n\t\tprofile sandbox\n\t\tbase_url http://${api}\n\t}", 1)
+			if err := g.provision(global, "http://${gateway} {\n"+test.site+"\n}"); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Count(g.logs(), text); got != test.want {
+				t.Errorf("warned %d times, want %d", got, test.want)
 			}
 		})
 	}

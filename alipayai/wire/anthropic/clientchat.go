@@ -23,15 +23,16 @@ var chatWords = [...]string{`"tool_use"`, `"tool_result"`, `"input_schema"`}
 
 // ParseChatRequest reads a request for chat completions, sent, whose tools, calls or results are in the form of the Messages API,
 // as Cursor writes them for models that are called claude, or whose tools are in that of the Responses API, as it writes them for
-// OpenAI's; false for one that has none. OpenAI's form has other places for these, and a provider that finds them in content parts
+// OpenAI's, or whose tool_choice is an object of the former's for what is a word in OpenAI's, whichever the form of the tools; false
+// for one that has none. OpenAI's form has other places for these, and a provider that finds them in content parts
 // refuses them, or loses them with the thread of the conversation. Everything else stays as it came. Every error is a
 // [*wire.RequestError].
 //
 // See https://github.com/automazeio/vibeproxy/issues/411, https://github.com/BerriAI/litellm/issues/25669,
-// https://github.com/askalf/dario/pull/203, and of tools https://github.com/BerriAI/litellm/pull/34029,
-// https://github.com/icebear0828/codex-proxy/pull/508.
+// https://github.com/askalf/dario/pull/203, of tools https://github.com/BerriAI/litellm/pull/34029,
+// https://github.com/icebear0828/codex-proxy/pull/508, and of tool_choice https://github.com/BerriAI/litellm/pull/12168.
 func ParseChatRequest(sent wire.Request) (ChatRequest, bool, error) {
-	if !sent.FlatTools && !slices.ContainsFunc(chatWords[:], func(word string) bool { return wire.Mentions(sent.Body, word) }) {
+	if !sent.FlatTools && !sent.ChoosesTool && !slices.ContainsFunc(chatWords[:], func(word string) bool { return wire.Mentions(sent.Body, word) }) {
 		return ChatRequest{}, false, nil
 	}
 	c := chatClient{flat: sent.FlatTools}
@@ -69,6 +70,10 @@ func (c *chatClient) member(name string, v jsontext.Value) error {
 	case name == "tool_choice" && v.Kind() == '{' && slices.Contains([]string{"auto", "any", "tool", "none"}, typeOf(v)):
 		c.found = true
 		return c.toolChoice(v)
+	case name == "tool_choice" && v.Kind() == '{' && typeOf(v) == "required": // a word of OpenAI's in an object of the other's
+		c.found = true
+		c.choice = append(c.choice, `,"tool_choice":"required"`...)
+		return nil
 	case name == "tool_choice" && v.Kind() == '{' && c.flat:
 		nested, _ := nestedTool(v)
 		if typeOf(v) == "allowed_tools" {

@@ -229,6 +229,9 @@ func (c *client) toolChoice(v jsontext.Value) error {
 		return nil
 	case n.kind == "allowed_tools":
 		return c.allowedTools(n.mode, tools)
+	case n.kind == "none" || n.kind == "auto" || n.kind == "required": // words, as objects of the Messages API's have them
+		c.offered.choice = []byte(`,"tool_choice":"` + n.kind + `"`)
+		return nil
 	}
 	c.left.LeaveOut("tool_choice." + wire.Visible(n.kind))
 	return nil
