@@ -120,6 +120,21 @@ func PDFFile(address string) (data string, ok bool) {
 	return data, kind == "application/pdf" && data != "" && (encoding == "base64" || strings.HasSuffix(encoding, ";base64"))
 }
 
+// Base64 gives data in Base64 without white space, which encoders for mail put in after each 76 characters, and which readers of
+// data: URLs pass over (https://infra.spec.whatwg.org/#forgiving-base64-decode), but not each vendor.
+func Base64(data string) string {
+	const space = " \t\n\f\r"
+	if !strings.ContainsAny(data, space) {
+		return data
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(space, r) {
+			return -1
+		}
+		return r
+	}, data)
+}
+
 // beginning gives as much of data in Base64 as tells a text from a picture.
 func beginning(data string) string { return data[:min(len(data), 4<<10)] }
 

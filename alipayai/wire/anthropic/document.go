@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
@@ -42,7 +43,7 @@ func (r *request) file(path string, v jsontext.Value) ([]byte, error) {
 
 // documentBlock gives the block of a PDF.
 func documentBlock(data string, name jsontext.Value) []byte {
-	return document(append(translate.Quote([]byte(`{"type":"base64","media_type":"application/pdf","data":`), data), '}'), name)
+	return document(append(translate.Quote([]byte(`{"type":"base64","media_type":"application/pdf","data":`), wire.Base64(data)), '}'), name)
 }
 
 // document gives the block of a document with that source, under its file's name.

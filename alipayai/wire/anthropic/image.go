@@ -67,9 +67,11 @@ func (r *request) imageAt(path, at string, address jsontext.Value) ([]byte, erro
 // imageData reads what follows data: in an address, as RFC 2397 has it. The media type is the one of the data, which the API
 // compares: it refuses a PNG image that is called a JPEG one. Those of images that it knows are good only.
 //
+// The API takes Base64 alone, without line breaks: https://github.com/openclaw/openclaw/issues/18212.
 // See https://github.com/vybestack/llxprt-code/issues/2130 and https://github.com/mealie-recipes/mealie/pull/5897.
 func imageData(rest string) (mediaType, data string, ok bool) {
 	meta, data, _ := strings.Cut(rest, ",")
+	data = wire.Base64(data)
 	mediaType, encoding, _ := strings.Cut(strings.ToLower(meta), ";")
 	if encoding != "base64" && !strings.HasSuffix(encoding, ";base64") {
 		return "", "", false

@@ -61,6 +61,8 @@ func TestMessages(t *testing.T) {
 		"refusal part":         {hi + `,{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]}`, "", hello + `,` + turn("assistant", text("no")), ""},
 		"data URL":             {show("data:image/png;base64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/png","data":"aGk="}`)), ""},
 		"data URL, capitals":   {show("DATA:Image/WebP;BASE64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/webp","data":"aGk="}`)), ""},
+		"data URL, wrapped":    {show(`data:image/png;base64,iVBORw0K\r\nGgo AAAA=\n`), "", turn("user", image(`{"type":"base64","media_type":"image/png","data":"iVBORw0KGgoAAAA="}`)), ""},
+		"a webp, wrapped":      {show(`data:image/jpg;base64,UklGRiQA\n AABXRUJQVlA4`), "", turn("user", image(`{"type":"base64","media_type":"image/webp","data":"UklGRiQAAABXRUJQVlA4"}`)), ""},
 		"data URL, parameters": {show("data:image/gif;a=b;base64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/gif","data":"aGk="}`)), ""},
 		"data URL, jpg":        {show("data:image/jpg;base64,aGk="), "", turn("user", image(`{"type":"base64","media_type":"image/jpeg","data":"aGk="}`)), ""},
 		// https://github.com/vybestack/llxprt-code/issues/2130, https://github.com/mealie-recipes/mealie/pull/5897
@@ -90,6 +92,7 @@ func TestMessages(t *testing.T) {
 		"another file":          {user(text("a") + `,{"type":"file","file":{"filename":"a.docx","file_data":"data:application/msword;base64,AAAA"}},{"type":"file","file":{"file_data":"data:text/plain;base64,"}}`), "", turn("user", text("a"), text("[file left out]"), text("[file left out]")), "messages.content.file"},
 		"a file at an address":  {user(`{"type":"file","file":{"filename":"a.pdf","file_data":"https://x/a.pdf"}}`), "", turn("user", `{"type":"document","source":{"type":"url","url":"https://x/a.pdf"},"title":"a.pdf"}`), ""},
 		"a file by http":        {user(`{"type":"file","file":{"file_data":"http://x/a.pdf"}}`), "", turn("user", text("[file left out]")), "messages.content.file"},
+		"a PDF, wrapped":        {user(`{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JV\r\nBE"}},{"type":"file","file":{"file_data":"JVBERi0x\nLjQ="}}`), "", turn("user", `{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"},"title":"a.pdf"}`, `{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBERi0xLjQ="}}`), ""},
 		"a PDF in Base64 alone": {user(`{"type":"file","file":{"file_data":"JVBERi0x"}}`), "", turn("user", `{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBERi0x"}}`), ""},
 		"a table as a file":     {user(`{"type":"file","file":{"filename":"a.csv","file_data":"data:text/csv;base64,YSxiCg=="}}`), "", turn("user", `{"type":"document","source":{"type":"text","media_type":"text/plain","data":"a,b\n"},"title":"a.csv"}`), ""},
 		"source code as a file": {user(`{"type":"file","file":{"file_data":"data:application/octet-stream;base64,cGFja2FnZSBhCg=="}}`), "", turn("user", `{"type":"document","source":{"type":"text","media_type":"text/plain","data":"package a\n"}}`), ""},
