@@ -168,19 +168,19 @@ func (hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		defer end()
 		err := next(ctx, cmd)
 		if cmd.Name() == "hello" && isTurnedAway(err) {
-			return turnedAway(err.Error())
+			return turnedAwayError(err.Error())
 		}
 		return err
 	}
 }
 
-// turnedAway is what a server has said to a new connection before it closed it. The client takes any error of Redis for the
+// turnedAwayError is what a server has said to a new connection before it closed it. The client takes any error of Redis for the
 // answer of a server that does not know HELLO, its first command, and goes on (go-redis v9.23, redis.go, initConn): what the log
 // then has is a broken pipe. So this is none of Redis's errors.
-type turnedAway string
+type turnedAwayError string
 
 // Error implements error.
-func (e turnedAway) Error() string { return string(e) }
+func (e turnedAwayError) Error() string { return string(e) }
 
 // isTurnedAway reports whether a server has closed a connection with err: in protected mode, and with as many clients as it takes,
 // be it of a cluster's (Redis 7.4, networking.c, clientAcceptHandler and acceptCommonHandler).

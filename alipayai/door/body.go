@@ -1,6 +1,7 @@
 package door
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -113,7 +114,7 @@ func (b *body) Close() error { return b.source.Close() }
 // ReadIdleTimeout), and then net/http holds the answer back while it reads what is not sent. A body that was read to its end,
 // for whatever the answer then refuses, leaves the connection to the next request.
 func LeaveBody(w http.ResponseWriter, r *http.Request) {
-	if b, ok := r.Body.(*body); ok && b.err == io.EOF {
+	if b, ok := r.Body.(*body); ok && errors.Is(b.err, io.EOF) {
 		return
 	}
 	if r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
