@@ -226,10 +226,6 @@ func parseShare(d *caddyfile.Dispenser, name, value string, to *float64) error {
 	return nil
 }
 
-// leastBare is what a size is at least that is written without a unit. A smaller one is most likely meant in another one: fewer bytes
-// than that hold no request.
-const leastBare = 1 << 10
-
 // size reads a positive number of bytes.
 func size(to *int64) func(*caddyfile.Dispenser) error { return single(to, parseSize) }
 
@@ -237,9 +233,6 @@ func parseSize(d *caddyfile.Dispenser, name, value string, to *int64) error {
 	n, err := humanize.ParseBytes(value)
 	if err != nil || n == 0 || n > 1<<40 {
 		return d.Errf("%s %q is not a size; write it like 4MiB", name, value)
-	}
-	if _, err := strconv.ParseFloat(value, 64); err == nil && n < leastBare {
-		return d.Errf("%s %q has no unit; write it like 4MiB, or %sB for so few bytes", name, value, value)
 	}
 	*to = int64(n)
 	return nil

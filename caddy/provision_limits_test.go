@@ -75,7 +75,7 @@ func TestProvisionRefusesLimits(t *testing.T) {
 // TestProvisionRefusesJSON changes an accepted configuration to what only its
 // JSON can say.
 func TestProvisionRefusesJSON(t *testing.T) {
-	global := strings.Replace(hmacProvider("limit 50 1s 10ms", "queue {\nmax_wait 5s\nmax_count 7\nmax_bytes 9B\n}"),
+	global := strings.Replace(hmacProvider("limit 50 1s 10ms", "queue {\nmax_wait 5s\nmax_count 7\nmax_bytes 9\n}"),
 		"alipayai {", "alipayai {\nencryption_key {env.TEST_ENCRYPTION_KEY}\nstore redis a:1 {\nreplicas 3\ndb 2\n}", 1)
 	site := ":0 {\nalipayai_proxy alipay {\nlimit acme {\nrequests_per_second 2\nburst 3\ntokens_per_minute 4\nconcurrent 5\n}\nweight acme 6\n}\n}"
 	refusesJSON(t, global, site, map[string]changedJSON{

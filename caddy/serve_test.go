@@ -145,7 +145,7 @@ http://${gateway} {
 	}
 	handle /capped/* {
 		alipayai_proxy alipay {
-			max_body 64B
+			max_body 64
 		}
 	}
 	encode

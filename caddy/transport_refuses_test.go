@@ -42,7 +42,7 @@ http://${gateway} {
 	reverse_proxy ${upstream} {
 		transport alipayai alipay {
 			paths /v1/chat/completions /v1/emb*
-			max_body 200B
+			max_body 200
 		}
 		lb_retries 2
 		lb_retry_match {
