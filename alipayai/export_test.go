@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -63,4 +64,14 @@ func CallsMade(f func()) int {
 	defer func() { calls.New = made }()
 	f()
 	return int(n.Load())
+}
+
+// CallsAreNew reports whether calls to come, of which the first have the memory of former ones, are as new ones are.
+func CallsAreNew() bool {
+	for range 64 {
+		if c := calls.Get().(*call); !reflect.ValueOf(c).Elem().IsZero() {
+			return false
+		}
+	}
+	return true
 }

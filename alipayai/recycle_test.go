@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/moderate"
 	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
+	"github.com/caddy-alipayai/gateway/alipayai/pack"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -75,14 +77,20 @@ func TestCallsThatAreRecycled(t *testing.T) {
 		"given again": {edits: []func(*alipayai.Gateway){claiming}, call: func(r *rig, _ int) {
 			r.chat("the same", "Idempotency-Key", "the same")
 		}},
-		"refused":               {call: func(r *rig, _ int) { r.post(chatPath, `{"model":1}`) }},
-		"failed":                {call: func(r *rig, _ int) { r.chat("fails") }},
-		"repeated":              {call: func(r *rig, i int) { r.chat(fmt.Sprint("repeat ", i)) }},
-		"by net/http":           {edits: []func(*alipayai.Gateway){first(func(p *upstream.Provider) { p.Transport = http.DefaultTransport })}, call: func(r *rig, i int) { r.chat(fmt.Sprint("call ", i)) }},
-		"with a verdict":        {call: func(r *rig, i int) { r.answered(&alipayai.Call{Verdict: alipayai.Pending(nil, permits)}, i).Recycle() }},
+		"refused":     {call: func(r *rig, _ int) { r.post(chatPath, `{"model":1}`) }},
+		"failed":      {call: func(r *rig, _ int) { r.chat("fails") }},
+		"repeated":    {call: func(r *rig, i int) { r.chat(fmt.Sprint("repeat ", i)) }},
+		"by net/http": {edits: []func(*alipayai.Gateway){first(func(p *upstream.Provider) { p.Transport = http.DefaultTransport })}, call: func(r *rig, i int) { r.chat(fmt.Sprint("call ", i)) }},
+		"with a verdict": {call: func(r *rig, i int) {
+			known := alipayai.Pending(nil, permits)
+			_ = known.Await(r.t.Context()) // or the exchange is not at rest, for its wait
+			r.answered(&alipayai.Call{Verdict: known}, i).Recycle()
+		}},
 		"in a trial":            {edits: []func(*alipayai.Gateway){trial}, call: func(r *rig, i int) { r.chat(fmt.Sprint("call ", i)) }},
 		"seen by somebody":      {call: func(r *rig, i int) { r.answered(&alipayai.Call{Seen: new(alipayai.Seen)}, i).Recycle() }},
 		"with a guard":          {call: func(r *rig, i int) { r.answered(&alipayai.Call{Guard: guardOf(r.t)}, i).Recycle() }},
+		"that could be packed":  {edits: []func(*alipayai.Gateway){packsNobody}, call: func(r *rig, i int) { r.chat(fmt.Sprint("call ", i)) }},
+		"that cannot be packed": {edits: []func(*alipayai.Gateway){packsNobody}, call: func(r *rig, i int) { r.chat(fmt.Sprint("call ", i), "Idempotency-Key", fmt.Sprint(i)) }, recycled: true},
 		"by itself":             {call: func(r *rig, i int) { r.answered(&alipayai.Call{}, i).Recycle() }, recycled: true},
 		"that keeps its answer": {call: func(r *rig, i int) { r.answered(&alipayai.Call{}, i) }},
 	} {
@@ -105,6 +113,9 @@ func TestCallsThatAreRecycled(t *testing.T) {
 					test.call(r, i)
 				}
 			})
+			if !alipayai.CallsAreNew() {
+				t.Error("a call has kept something of a former one")
+			}
 			// The race detector has a pool forget every fourth.
 			if recycled := n < calls*3/4; recycled != test.recycled || !recycled && n < calls {
 				t.Errorf("%d calls had the memory of former ones %d times, want %v", calls, calls-n, test.recycled)
@@ -128,6 +139,14 @@ func (r *rig) answered(in *alipayai.Call, i int) *alipayai.Answer {
 	}
 	a.Close(true)
 	return a
+}
+
+// packsNobody packs calls, but for a time none of the rig's tenant.
+func packsNobody(g *alipayai.Gateway) {
+	g.Packs = &alipayai.Packs{AcrossUsers: true, Agreements: new(pack.Agreements)}
+	for off := false; !off; {
+		_, off = g.Packs.Agreements.Compared("acme", false, alipayai.DefaultPackAgreement, time.Now())
+	}
 }
 
 // guardOf refuses what no test says.
