@@ -196,8 +196,8 @@ func (c *call) settle() {
 	}
 }
 
-// isAlone reports whether nothing was given the call but the exchange that it has ended with: that was its only one, and
-// nothing watches what becomes of it.
+// isAlone reports whether nothing can look at the call but by the exchange that it has ended with: no other request went out
+// for it, and nothing watches what becomes of it.
 func (c *call) isAlone() bool {
 	return c.outcome.Attempts == 1 && c.Verdict == nil && c.Guard == nil && c.Seen == nil && c.trial == nil &&
 		(c.packing.one == nil || c.packing.one == &notPackable)

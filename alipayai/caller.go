@@ -2,6 +2,7 @@ package alipayai
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +91,7 @@ func (s *secrets) pass(texts ...string) bool {
 // mask hides all of them.
 func (s *secrets) mask() *credentials.Mask {
 	if s.hiding == nil {
-		client, requests := s.client, s.sent
+		client, requests := s.client, slices.Clone(s.sent) // it may be read when the call is over
 		s.hiding = s.filter.With(func() []string {
 			secrets := clientSecrets(client)
 			for _, one := range requests {
