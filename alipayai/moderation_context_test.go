@@ -56,9 +56,7 @@ func TestCallsLeaveTheirContext(t *testing.T) {
 			if test.judge != nil {
 				call.Verdict = alipayai.Pending(request.Body, test.judge)
 			}
-			long, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			ctx := &holding{Context: long}
+			ctx := &holding{Context: t.Context()}
 			a, err := r.gateway.Do(ctx, call)
 			if _, failed := errors.AsType[*alipayai.Error](err); failed != (test.judge != nil && test.judge() != nil) {
 				t.Fatal(err)
