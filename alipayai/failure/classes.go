@@ -165,6 +165,8 @@ var credentialCodes = map[string]bool{
 	// Baidu's Qianfan: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w.
 	"no_parameter_permission": true,
 	"error_code.6":            true, // of a service that its app may not use: ai.baidu.com/ai-doc/WENXINWORKSHOP/tlmyncueh
+	"error_code.336004":       true, // with its number in "code": PermissionError of python/qianfan/consts.py of baidubce/bce-qianfan-sdk
+	"336004":                  true,
 	"invalid_appid":           true,
 	// Tencent: see kinds.
 	"UnauthorizedOperation":               true,

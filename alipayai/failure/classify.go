@@ -69,6 +69,7 @@ func judge(status int, f *wire.Failure, rules []Rule, wait time.Duration) verdic
 				v.class, v.status = decide(status, "", f, wait)
 			} else {
 				ruled = true
+				_, v.status = decideByWord(status, v.code, f) // what its words mean, the rule decides
 			}
 			break
 		}
@@ -102,14 +103,14 @@ func decide(status int, code string, f *wire.Failure, wait time.Duration) (class
 	if class != Fail && class != Retry && class != Throttle && class != RefreshToken || class == Fail && quotesRequest(means, code, f) {
 		return class, means
 	}
-	if class == Retry && means >= http.StatusInternalServerError && isTooLong(code, f) {
+	if class == Retry && means >= http.StatusInternalServerError && !isTimeoutStatus(means) && (longCodes[code] || longCodes[f.Type]) {
 		return Fail, http.StatusBadRequest // llama.cpp's is a 500: https://github.com/ggml-org/llama.cpp/pull/15780
 	}
 	said, restated := phrased(means, f.Message, wait)
 	switch {
 	case said == AccountExhausted:
 		return said, means // be it a key, a permission, an overload or a limit by its code
-	case said == Throttle && restated != 0:
+	case said == Throttle && restated != 0 && class != RefreshToken:
 		return said, restated // whatever permission, or end, its code is of
 	case said == "" || class != Fail || credentialCodes[code]:
 		return class, means

@@ -77,7 +77,7 @@ func (f *Failure) mayRepeatItself(status int) bool {
 		return false
 	case status < http.StatusBadRequest:
 		return true
-	case f.Code == wire.CodeContextLength:
+	case f.Class == Fail && f.Code == wire.CodeContextLength && status >= http.StatusInternalServerError:
 		return false
 	case f.Class == SystemError, f.Status == http.StatusBadGateway:
 		return true
@@ -133,7 +133,7 @@ func (f *Failure) RefusedUnread() bool {
 }
 
 // AfterContent notes that the same answer had content before it said so: that was generated, and is charged.
-func (f *Failure) AfterContent() { f.refused = false }
+func (f *Failure) AfterContent() { f.refused, f.NoRetry = false, true }
 
 // TimedOut reports whether the upstream says that it gave up waiting for what
 // lies behind it: that may have executed, and be billed.

@@ -331,7 +331,7 @@ var kinds = map[string]kind{
 // qianfanRequest are Baidu's numbers of a request that it does not take, of its form, its parameters and its length, and qianfanLimit
 // those of a rate; either may have been read of "code" or of "error_code".
 var (
-	qianfanRequest = regexp.MustCompile(`^(?:error_code\.)?336(?:0(?:0[1-9]|[1-9]\d)|10[1-9]|1[1-9]\d)$`)
+	qianfanRequest = regexp.MustCompile(`^(?:error_code\.)?336(?:0(?:0[1-35-9]|[1-9]\d)|10[1-9]|1[1-9]\d)$`)
 	qianfanLimit   = regexp.MustCompile(`^(?:error_code\.)?33650\d$`)
 )
 

@@ -25,7 +25,8 @@ func phrased(status int, message string, wait time.Duration) (class Class, means
 		}
 		return "", 0
 	}
-	message = unquoted(message)
+	said := message
+	message = unquoted(said)
 	for phrase, class := range phrases {
 		if strings.Contains(message, phrase) {
 			return class, 0
@@ -34,7 +35,7 @@ func phrased(status int, message string, wait time.Duration) (class Class, means
 	switch {
 	case isExhausted(status, message, wait):
 		return AccountExhausted, 0
-	case status == http.StatusForbidden && concurrentWords.MatchString(message):
+	case status == http.StatusForbidden && concurrentWords.MatchString(begun(said)):
 		return Throttle, http.StatusTooManyRequests
 	}
 	return "", 0
@@ -164,9 +165,9 @@ var (
 	// Fireworks' "usage limits" are of what comes at once: https://github.com/GordeyZuev/LEAP/issues/6.
 	rateWords = regexp.MustCompile(`(?:/|\bper)[ -]?(?:second|sec|minute|min)\b|\b[rt]p[ms]\b|\bconcurren|\bin-flight requests\b|\busage limits\. please try again later\b` +
 		`|每分钟|每秒|并发|速率|频率`)
-	// concurrentWords are of a limit on calls at once where a vendor has a permission refused for it, as Kimi's plans do
+	// concurrentWords begin a message of a limit on calls at once where a vendor has a permission refused for it, as Kimi's plans do
 	// (https://github.com/Wei-Shaw/sub2api/issues/6955, https://github.com/ros-claw/rosclaw/pull/560).
-	concurrentWords = regexp.MustCompile(`\bconcurren(?:t|cy)(?: requests?)? limit\b`)
+	concurrentWords = regexp.MustCompile(`^you(?:'ve| have) (?:reached|exceeded) your concurren(?:t|cy)(?: requests?)? limit\b`)
 	// noQuota is Google's of a model that the account may not call at all without paying, whatever it says to wait
 	// (https://github.com/google-gemini/gemini-cli/issues/8437 has the words with another limit).
 	noQuota = regexp.MustCompile(`free_tier_\w+, limit: 0\b`)
@@ -191,13 +192,17 @@ func isExhausted(status int, message string, wait time.Duration) bool {
 	return false
 }
 
+// ofField is what validators say after the name of a field, which the client chooses, as Anthropic's does:
+// https://github.com/amrit110/oli/issues/7, https://github.com/anthropics/claude-code/issues/4378.
+var ofField = regexp.MustCompile(`: (?:extra inputs are not permitted|field required|input (?:should|tag)\b|value error, )`)
+
 // quotesRequest reports whether a refusal says which part of the request it is of, or that it is of the model. Its message then has
 // words of the client's, which say nothing of the account.
 func quotesRequest(status int, code string, f *wire.Failure) bool {
 	if status == http.StatusForbidden { // which names the model that the account may not use
 		return modelRefused(status, code, f) != ModelTaken
 	}
-	return ofRequest(status) && (f.Param != "" || modelRefused(status, code, f) != ModelTaken)
+	return ofRequest(status) && (f.Param != "" || ofField.MatchString(strings.ToLower(f.Message)) || modelRefused(status, code, f) != ModelTaken)
 }
 
 // limitedByDay reports whether a message says that the limit of a day is used up.
@@ -237,7 +242,9 @@ var keyLacksModel = regexp.MustCompile(`^model \S+ is not available for this api
 // its own for that: by one of the phrases, or by nothing at all, as what stands before an API answers in HTML
 // (https://github.com/alvinunreal/oh-my-opencode-slim/issues/511, https://github.com/AgnesAI-Labs/AgnesAI-Models/issues/119).
 func refusesAccount(status int, code, message string) bool {
-	message = begun(message)
+	if message = begun(message); ofField.MatchString(message) {
+		return false
+	}
 	for phrase, under := range accountPhrases {
 		if strings.HasPrefix(message, phrase) && (under == 0 || under == status) {
 			return true

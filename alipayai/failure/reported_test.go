@@ -67,14 +67,16 @@ func TestReportedFailures(t *testing.T) {
 		"somebody else's no channel": {source: "https://github.com/a37836323/-chatgpt4.0-api-key/issues/2", status: 503, body: strings.Replace(noChannel, "new_api_error", "server_error", 1), class: failure.Retry, shown: 503, charged: true, on: true},
 		"Baidu, no app":              {source: "https://ai.baidu.com/ai-doc/WENXINWORKSHOP/tlmyncueh", status: 200, body: `{"error_code":15,"error_msg":"app not exists or create failed"}`, class: failure.Retry, shown: 503, charged: true, on: true},
 
-		"llama.cpp, too long":      {source: "https://github.com/ggml-org/llama.cpp/pull/15780", status: 500, body: `{"error":{"code":500,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":1407,"n_ctx":256}}`, class: failure.Fail, shown: 400, long: true},
-		"llama.cpp, in a success":  {source: "https://github.com/oobabooga/textgen/issues/7257", status: 200, body: `{"error":{"code":400,"message":"m","type":"exceed_context_size_error"}}`, class: failure.Fail, shown: 400, long: true},
-		"llama.cpp, another fault": {source: "https://github.com/ggml-org/llama.cpp/pull/15780", status: 500, body: `{"error":{"code":500,"message":"m","type":"server_error"}}`, class: failure.Retry, shown: 500, charged: true, on: true},
-		"Baidu, a parameter":       {source: "https://github.com/baidubce/bce-qianfan-sdk/issues/576", status: 200, body: `{"error_code":336003,"error_msg":"function_call's name can't be blank"}`, class: failure.Fail, shown: 400},
-		"Baidu, the messages":      {source: "https://github.com/baidubce/bce-qianfan-sdk/issues/866", status: 200, body: `{"code":336006,"msg":"the length of messages must be an odd number"}`, class: failure.Fail, shown: 400},
-		"Baidu, too long":          {source: "https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w", status: 200, body: `{"error_code":336103,"error_msg":"the max input characters is 11200"}`, class: failure.Fail, shown: 400, long: true},
-		"Baidu, too long in words": {source: "https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w", status: 400, body: `{"error":{"code":"characters_too_long","message":"m","type":"invalid_request_error"}}`, class: failure.Fail, shown: 400, long: true},
-		"Baidu's own fault":        {source: "https://ai.baidu.com/ai-doc/BML/Hkhzv1j2k", status: 200, body: `{"code":336000,"msg":"Internal error"}`, class: failure.Retry, shown: 500, charged: true, on: true},
+		"llama.cpp, too long":       {source: "https://github.com/ggml-org/llama.cpp/pull/15780", status: 500, body: `{"error":{"code":500,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":1407,"n_ctx":256}}`, class: failure.Fail, shown: 400, long: true},
+		"llama.cpp, in a success":   {source: "https://github.com/oobabooga/textgen/issues/7257", status: 200, body: `{"error":{"code":400,"message":"m","type":"exceed_context_size_error"}}`, class: failure.Fail, shown: 400, long: true},
+		"llama.cpp, another fault":  {source: "https://github.com/ggml-org/llama.cpp/pull/15780", status: 500, body: `{"error":{"code":500,"message":"m","type":"server_error"}}`, class: failure.Retry, shown: 500, charged: true, on: true},
+		"Baidu, a parameter":        {source: "https://github.com/baidubce/bce-qianfan-sdk/issues/576", status: 200, body: `{"error_code":336003,"error_msg":"function_call's name can't be blank"}`, class: failure.Fail, shown: 400},
+		"Baidu, a permission":       {source: "python/qianfan/consts.py of baidubce/bce-qianfan-sdk", status: 200, body: `{"error_code":336004,"error_msg":"m"}`, class: failure.Fail, shown: 502, account: true, on: true},
+		"Baidu, another permission": {source: "python/qianfan/consts.py of baidubce/bce-qianfan-sdk", status: 200, body: `{"code":336004,"msg":"m"}`, class: failure.Fail, shown: 502, account: true, on: true},
+		"Baidu, the messages":       {source: "https://github.com/baidubce/bce-qianfan-sdk/issues/866", status: 200, body: `{"code":336006,"msg":"the length of messages must be an odd number"}`, class: failure.Fail, shown: 400},
+		"Baidu, too long":           {source: "https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w", status: 200, body: `{"error_code":336103,"error_msg":"the max input characters is 11200"}`, class: failure.Fail, shown: 400, long: true},
+		"Baidu, too long in words":  {source: "https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w", status: 400, body: `{"error":{"code":"characters_too_long","message":"m","type":"invalid_request_error"}}`, class: failure.Fail, shown: 400, long: true},
+		"Baidu's own fault":         {source: "https://ai.baidu.com/ai-doc/BML/Hkhzv1j2k", status: 200, body: `{"code":336000,"msg":"Internal error"}`, class: failure.Retry, shown: 500, charged: true, on: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			profile, err := upstream.LookupProfile(orOwn(test.profile))
@@ -101,6 +103,63 @@ func TestReportedFailures(t *testing.T) {
 			}
 			if charged := f.MayHaveExecuted() && !f.RefusedUnread(); charged != test.charged {
 				t.Errorf("%s: may have executed: %t", test.source, charged)
+			}
+		})
+	}
+}
+
+// TestWordsThatAreNotTheVendors has messages that hold, or begin with, what a client can have put into them: its words choose no class,
+// and what a server's fault may have cost is charged.
+func TestWordsThatAreNotTheVendors(t *testing.T) {
+	const permission = "permission_error"
+	for name, test := range map[string]struct {
+		status   int
+		reported wire.Failure
+		class    failure.Class
+		charged  bool
+	}{
+		// The field is the client's: https://github.com/amrit110/oli/issues/7.
+		"a field, of a limit":          {400, wire.Failure{Type: "invalid_request_error", Message: "throttling: Extra inputs are not permitted"}, failure.Fail, false},
+		"a field within one":           {400, wire.Failure{Type: "invalid_request_error", Message: "throttling.a: Input should be a valid string"}, failure.Fail, false},
+		"a field, of what failed":      {400, wire.Failure{Type: "invalid_request_error", Message: "temporary routing error: Extra inputs are not permitted"}, failure.Fail, false},
+		"a field, of credit":           {400, wire.Failure{Type: "invalid_request_error", Message: "you're out of extra usage: Extra inputs are not permitted"}, failure.Fail, false},
+		"a field, of an organisation":  {400, wire.Failure{Type: "invalid_request_error", Message: "this organization has been disabled: Extra inputs are not permitted"}, failure.Fail, false},
+		"a field, in a success":        {200, wire.Failure{Code: "400", Message: "throttling: Field required"}, failure.Fail, false},
+		"calls at once, of the text":   {403, wire.Failure{Type: permission, Message: "Flagged: you've reached your concurrent request limit"}, failure.Fail, false},
+		"calls at once, in its middle": {403, wire.Failure{Type: permission, Message: "Key my concurrent request limit may not do this"}, failure.Fail, false},
+		"calls at once, of a key":      {403, wire.Failure{Code: "invalid_api_key", Message: "You've reached your concurrent request limit."}, failure.RefreshToken, false},
+		"too long, quoted":             {500, wire.Failure{Type: "server_error", Message: "cannot render 'prompt is too long'"}, failure.Retry, true},
+		"too long, as it begins":       {502, wire.Failure{Message: "prompt is too long, says the user"}, failure.Retry, true},
+		"too long, but too late":       {504, wire.Failure{Type: "exceed_context_size_error", Message: "why"}, failure.Retry, true},
+		"too long, and a conflict":     {409, wire.Failure{Message: "a run says 'prompt is too long' already"}, failure.Fail, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := failure.OfUpstream(test.status, nil, &test.reported, nil, false, time.Unix(0, 0))
+			if charged := f.MayHaveExecuted() && !f.RefusedUnread(); f.Class != test.class || charged != test.charged {
+				t.Errorf("class %s, charged: %t; want %s, %t", f.Class, charged, test.class, test.charged)
+			}
+			if f.FallsOver() && test.class == failure.Fail && test.reported.Type != permission {
+				t.Errorf("another is asked: %d %q", f.Status, f.Message)
+			}
+		})
+	}
+}
+
+// TestRulesOverWords holds that a rule decides over what a sentence means by another status: a client sees the vendor's.
+func TestRulesOverWords(t *testing.T) {
+	for name, test := range map[string]struct {
+		rules []failure.Rule
+		shown int
+	}{
+		"none":               {nil, http.StatusBadGateway},
+		"of another failure": {[]failure.Rule{{Pattern: "401", Class: failure.Fail}}, http.StatusBadGateway},
+		"of the request":     {[]failure.Rule{{Pattern: "400", Class: failure.Fail}}, http.StatusBadRequest},
+		"of the status":      {[]failure.Rule{failure.ByStatus("400")}, http.StatusBadGateway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := failure.OfUpstream(http.StatusBadRequest, nil, &wire.Failure{Message: "Upstream request failed"}, test.rules, false, time.Unix(0, 0))
+			if f.Status != test.shown {
+				t.Errorf("%s: %d", f.Class, f.Status)
 			}
 		})
 	}
