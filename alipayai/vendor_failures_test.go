@@ -3,6 +3,7 @@ package alipayai_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -154,6 +155,43 @@ func TestFailuresAfterContent(t *testing.T) {
 				s.wantCalls(1, 0)
 			})
 		})
+	}
+}
+
+// TestNoRepeatOfWhatWasGenerated fails behind content that a guard holds back, so that no client has seen any: it was generated, and
+// is asked for no second time where it would be paid for again. Another provider may answer.
+func TestNoRepeatOfWhatWasGenerated(t *testing.T) {
+	for name, test := range map[string]struct {
+		before string
+		failed string
+		asked  int
+	}{
+		"a limit":                 {deltaEvent, `{"error":{"code":429,"message":"why"}}`, 1},
+		"a fault":                 {deltaEvent, `{"error":{"code":503,"message":"why"}}`, 1},
+		"words for content":       {deltaEvent, `{"choices":[{"index":0,"delta":{"content":"Throttling: why"},"finish_reason":"error_finish"}]}`, 1},
+		"a limit, before content": {roleEvent, `{"error":{"code":429,"message":"why"}}`, 3},
+		"a fault, before content": {roleEvent, `{"error":{"code":503,"message":"why"}}`, 3},
+	} {
+		for _, alone := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, alone: %t", name, alone), func(t *testing.T) {
+				testwait.Bubble(t, func(t *testing.T) {
+					failed := streams(nil, test.before, test.failed)
+					turns := [][]turn{{failed, failed, failed}}
+					if !alone {
+						turns = append(turns, []turn{good})
+					}
+					s := perform(t, turns)
+					ctx := alipayai.WithModeration(t.Context(), alipayai.Moderation{Guard: &alipayai.OutputGuard{Rules: outputRules(t, "secret handshake"), Name: "law", Window: 64}})
+					got := s.callAt(ctx, chatPath, streamBody("hello"))
+					if (got.status == http.StatusOK) == alone {
+						t.Errorf("%d %s", got.status, got.body)
+					}
+					if asked := s.scripts[0].count(); alone && asked != test.asked || asked > test.asked {
+						t.Errorf("asked %d times, want %d", asked, test.asked)
+					}
+				})
+			})
+		}
 	}
 }
 

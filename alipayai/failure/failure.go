@@ -23,7 +23,7 @@ type Failure struct {
 	// request: the upstream has closed it, most likely, before it read this one.
 	StaleConnection bool
 	// Final says that the upstream asks not to be asked again, by X-Should-Retry, which OpenAI's and Anthropic's SDKs go by.
-	// A gateway says so of a call that may have executed behind it.
+	// A gateway says so of a call that may have executed behind it. So is one that has generated something: see AfterContent.
 	Final bool
 	// Unserved says that nothing behind the upstream serves the model for now: it has asked nothing, and a repeat finds nothing.
 	Unserved bool
@@ -132,8 +132,8 @@ func (f *Failure) RefusedUnread() bool {
 	return f.refused && f.Class == Fail && !isCharged(f.Code, f.Message)
 }
 
-// AfterContent notes that the same answer had content before it said so: that was generated, and is charged.
-func (f *Failure) AfterContent() { f.refused, f.NoRetry = false, true }
+// AfterContent notes that the same answer had content before it said so: that was generated, and is charged, as it would be again.
+func (f *Failure) AfterContent() { f.refused, f.NoRetry, f.Final = false, true, true }
 
 // TimedOut reports whether the upstream says that it gave up waiting for what
 // lies behind it: that may have executed, and be billed.
