@@ -190,6 +190,9 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 			received = s.received.Bytes()
 		}
 		f := s.call.at(s.provider).failed(s.Exchange, reported, received, event.Raw)
+		if wire.FinishCode(chunk.FinishReason) == wire.FinishErrorText {
+			chunk.Content = false // it is what went wrong
+		}
 		if s.contentEvents > 0 || generates(chunk.Answer) || generates(wire.Answer{Usage: s.usage}) {
 			f.AfterContent()
 		}

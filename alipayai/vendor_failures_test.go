@@ -169,6 +169,7 @@ func TestNoRepeatOfWhatWasGenerated(t *testing.T) {
 		"a limit":                 {deltaEvent, `{"error":{"code":429,"message":"why"}}`, 1},
 		"a fault":                 {deltaEvent, `{"error":{"code":503,"message":"why"}}`, 1},
 		"words for content":       {deltaEvent, `{"choices":[{"index":0,"delta":{"content":"Throttling: why"},"finish_reason":"error_finish"}]}`, 1},
+		"words, before content":   {roleEvent, `{"choices":[{"index":0,"delta":{"content":"Throttling: why"},"finish_reason":"error_finish"}]}`, 3},
 		"a limit, before content": {roleEvent, `{"error":{"code":429,"message":"why"}}`, 3},
 		"a fault, before content": {roleEvent, `{"error":{"code":503,"message":"why"}}`, 3},
 	} {
