@@ -258,7 +258,7 @@ func (q at) decode(a *Answer) (parsed wire.Answer, event []byte, err error) {
 	if err == nil || q.Endpoint != upstream.EndpointChat || q.native() != nil || !succeeded(a.Status) || !wire.IsStream(a.body.Bytes()) {
 		return parsed, event, err
 	}
-	whole, failed := q.gathered(a.body.Bytes())
+	whole, used, failed := q.gathered(a.body.Bytes())
 	if failed.Failure != nil {
 		return failed, nil, nil
 	}
@@ -267,13 +267,15 @@ func (q at) decode(a *Answer) (parsed wire.Answer, event []byte, err error) {
 	}
 	a.body, a.header = bytes.NewBuffer(whole), http.Header{"Content-Type": jsonType}
 	parsed, err = wire.ParseBody(whole, wire.Limits{})
+	parsed.Usage = used
 	return parsed, nil, err
 }
 
-// gathered gives the chat completion that a whole stream is, nil where that is not all of one, or the failure that it reports, with
-// whether it had content.
-func (q at) gathered(stream []byte) (whole []byte, failed wire.Answer) {
+// gathered gives the chat completion that a whole stream is, nil where that is not all of one, with what the provider has counted, which
+// is not what a client is told who has a type for it, or the failure that it reports, with whether it had content.
+func (q at) gathered(stream []byte) (whole []byte, used wire.Usage, failed wire.Answer) {
 	ask := q.wireAsk()
+	ask.IncludeUsage = true // as a whole answer does
 	decoder := q.p.AnswerForm.Decoder(q.format().DecodeStream(ask), ask)
 	events := wire.EventsIn(stream)
 	defer events.Release()
@@ -284,18 +286,20 @@ func (q at) gathered(stream []byte) (whole []byte, failed wire.Answer) {
 		failed.Content = failed.Content || generates(chunk.Answer)
 		if err != nil || chunk.Failure != nil || answer.Add(chunks) != nil {
 			failed.Failure = chunk.Failure
-			return nil, failed
+			return nil, wire.Usage{}, failed
 		}
+		used = used.With(chunk.Usage)
 		if ended != nil && !chunk.Done {
 			chunks, chunk, _ = decoder.End(nil)
+			used = used.With(chunk.Usage)
 			_ = answer.Add(chunks) // which the decoder has written
 		}
 		switch {
 		case chunk.Done:
 			whole, _ = answer.Append(nil) // nil where no choice has come
-			return whole, wire.Answer{}
+			return whole, used, wire.Answer{}
 		case ended != nil:
-			return nil, wire.Answer{}
+			return nil, wire.Usage{}, wire.Answer{}
 		}
 	}
 }

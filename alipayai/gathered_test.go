@@ -56,3 +56,33 @@ func TestStreamsThatWereNotAskedFor(t *testing.T) {
 		})
 	}
 }
+
+// What a stream that was not asked for has taken is what the provider has counted: not what stands for it in the answer, for clients that
+// have a type for it.
+func TestUsageOfStreamsThatWereNotAskedFor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		usage, told string
+		total       int64 // 0 where it is not known
+	}{
+		"with the end":  {`"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":700,"completion_tokens":50,"total_tokens":750}`, `"total_tokens":750`, 750},
+		"behind it":     {`"choices":[],"usage":{"prompt_tokens":700,"completion_tokens":50,"total_tokens":750}`, `"total_tokens":750`, 750},
+		"without total": {`"choices":[],"usage":{"prompt_tokens":700,"completion_tokens":50}`, `"total_tokens":750`, 750},
+		"by no numbers": {`"choices":[],"usage":{"prompt_tokens":"x","completion_tokens":null}`, `"total_tokens":0`, 0},
+		"of nulls":      {`"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":null,"total_tokens":null}`, `"usage":null`, 0},
+		"of nothing":    {`"choices":[],"usage":{}`, `"usage":null`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{says(http.StatusOK, "data: "+deltaEvent+"\n\ndata: "+finishEvent+"\n\ndata: {"+tt.usage+"}\n\ndata: [DONE]\n\n")}})
+				got := s.call(chatBody("hello"))
+				if got.status != http.StatusOK || !strings.Contains(got.body, tt.told) {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				o := <-s.seen.settled
+				if counted := o.Usage.OK && !o.UsageEstimated; counted != (tt.total > 0) || counted && o.Usage.Total != tt.total {
+					t.Errorf("outcome %+v", o)
+				}
+			})
+		})
+	}
+}
