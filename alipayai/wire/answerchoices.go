@@ -10,6 +10,7 @@ import (
 type choice struct {
 	index    int
 	indexed  bool // it says it itself
+	says     bool // it has a message, a delta or a text
 	finished bool
 	// reasons is how many finish reasons it has given.
 	reasons int
@@ -42,7 +43,7 @@ func (s *scanner) readChoice(e *envelope, c *choice) error {
 		e.finish(c.native)
 	}
 	e.choices.add(c.index, c.finished, e.Content)
-	e.loose.is(!c.indexed)
+	e.loose.is(!c.indexed || !c.says)
 	e.open = e.open || !c.finished
 	e.Content = e.Content || before
 	return err
@@ -53,8 +54,8 @@ func (s *scanner) choiceMember(e *envelope, c *choice, name []byte) error {
 	switch string(name) {
 	case "index":
 		v, err := s.scalar()
-		if n, ok := TokenCount(v); ok {
-			c.index, c.indexed = int(min(n, maxChoice)), v.Kind() == '0'
+		if n, ok := UsageCount(v); ok {
+			c.index, c.indexed = int(min(n, maxChoice)), IsWhole(v)
 		}
 		return err
 	case "delta", "message":
@@ -63,8 +64,11 @@ func (s *scanner) choiceMember(e *envelope, c *choice, name []byte) error {
 		err := s.eachMember(func(name []byte) error { return s.contentMember(e, name) })
 		if object {
 			e.loose.spoke(whole)
+			c.says = true
 		}
 		return err
+	case "text": // of the older form
+		c.says = true
 	case "finish_reason":
 		v, err := s.scalar()
 		if c.reasons++; c.reasons > 1 && (c.finished || v.Kind() == '"') {

@@ -50,12 +50,25 @@ func (l *looseness) is(odd bool) { l.odd = l.odd || odd }
 
 // object notes what the answer says that it is.
 func (l *looseness) object(v jsontext.Value) {
-	switch string(v) {
-	case `"chat.completion.chunk"`:
-		l.seen |= headChunk
-	case `"chat.completion"`:
-		l.seen |= headWhole
+	l.has(headChunk, IsChunk(v))
+	l.has(headWhole, string(v) == `"chat.completion"`)
+}
+
+// IsChunk reports whether the object that a chunk says that it is, a JSON string, is OpenAI's, or one of those by which Perplexity's tell
+// the stages of an answer, where that is asked for, and its clients what they have before them
+// (https://docs.perplexity.ai/docs/sonar/pro-search/stream-mode.md).
+func IsChunk(object jsontext.Value) bool {
+	switch string(object) {
+	case `"chat.completion.chunk"`, `"chat.reasoning"`, `"chat.reasoning.done"`, `"chat.completion.done"`:
+		return true
 	}
+	return false
+}
+
+// IsWhole reports whether a value is a whole number in digits alone, which every client reads as one, as some do not read 7.0 or 7e0.
+func IsWhole(v jsontext.Value) bool {
+	_, ok := digits(v)
+	return ok
 }
 
 // spoke notes the role of a message, or of a delta, that has been read.
@@ -74,8 +87,7 @@ func (s *scanner) headMember(e *envelope, name []byte) error {
 	if string(name) == "id" {
 		e.loose.has(headID, v.Kind() == '"' && len(v) > len(`""`))
 	} else {
-		_, whole := digits(v)
-		e.loose.has(headCreated, whole)
+		e.loose.has(headCreated, IsWhole(v))
 	}
 	return err
 }

@@ -129,7 +129,7 @@ type usageParts struct {
 	other struct{ prompt, completion int64 }
 	// ownKey says that another vendor charges besides, by a key of one's own there.
 	ownKey bool
-	// plain is how many of the three numbers are there, as numbers, that OpenAI's form has always.
+	// plain is how many of the three numbers are there, in digits, that OpenAI's form has always.
 	plain int
 }
 
@@ -235,7 +235,7 @@ func (s *scanner) usageNumber(p *usageParts, n *int64, part bool) error {
 		return nil
 	}
 	*n, p.OK = count, true
-	if v.Kind() == '0' && (n == &p.Prompt || n == &p.Completion || n == &p.Total) {
+	if IsWhole(v) && (n == &p.Prompt || n == &p.Completion || n == &p.Total) {
 		p.plain++
 	}
 	return nil

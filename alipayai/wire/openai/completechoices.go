@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 
@@ -66,7 +65,7 @@ func (c *choiceCompleter) chunk(data []byte, chunks *wire.ChunkReader, read *wir
 	begins, roleless := chunks.Begins()
 	c.early, c.ended = c.ended, c.ended || finish != ""
 	ends := finish != "" && (len(c.choices) > 0 || hasSeveral(data)) || isForeign(finish)
-	if !read.Loose && !roleless && !ends && hasDelta(data) && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
+	if !read.Loose && !roleless && !ends && !wire.Mentions(data, `"tool_calls"`) || !translates(data) {
 		return data
 	}
 	c.begins, c.loose = begins, read.Loose
@@ -77,16 +76,6 @@ func (c *choiceCompleter) chunk(data []byte, chunks *wire.ChunkReader, read *wir
 func hasSeveral(body []byte) bool {
 	rest, found := wire.Behind(body, `"finish_reason"`)
 	return found && wire.Mentions(rest, `"finish_reason"`)
-}
-
-// hasDelta reports whether it is seen at a glance that a chunk has a delta, as in all but a few, which have one choice.
-func hasDelta(data []byte) bool {
-	_, rest, ok := bytes.Cut(data, []byte(`"delta"`))
-	if !ok {
-		return false
-	}
-	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte(":"))
-	return ok && bytes.HasPrefix(bytes.TrimLeft(rest, " "), []byte("{"))
 }
 
 // translates reports whether text can be read, with lone surrogates and repeated keys as everywhere in answers.
@@ -136,9 +125,10 @@ func (c *choiceCompleter) choice(e *edits, choice span, place int, streamed bool
 		return false
 	}
 	var more []byte
-	if n, ok := wire.TokenCount(e.text(indexAt)); ok {
-		index, number = string(e.text(indexAt)), n
-	} else {
+	if n, ok := wire.UsageCount(e.text(indexAt)); ok {
+		index, number = strconv.FormatInt(n, 10), n
+	}
+	if !wire.IsWhole(e.text(indexAt)) {
 		more = appendOrReplace(e, more, indexAt, "index", []byte(index))
 	}
 	begins := streamed && c.first(number)
@@ -257,7 +247,7 @@ func (c *choiceCompleter) message(e *edits, message span, choice string, begins,
 	switch begins = begins || !streamed; {
 	case role == (span{}) && begins && len(members) > 0:
 		e.insert(members[0].key.start, []byte(assistantRole+","))
-	case role == (span{}) && begins:
+	case role == (span{}) && begins && (e.text(message).Kind() == '{' || e.text(message).Kind() == 'n'):
 		e.replace(message, []byte("{"+assistantRole+"}"))
 	case string(said) == `""` && called, begins && (string(said) == `""` || said.Kind() == 'n'):
 		e.replace(role, []byte(`"assistant"`))

@@ -17,15 +17,15 @@ import (
 // answers, the AI SDK all of either, and clients in Rust, Go and Java read into types:
 //
 //   - id, object, created and model: https://github.com/guardrails-ai/guardrails/issues/1415, https://github.com/BoundaryML/baml/pull/1778,
-//     https://github.com/dongri/openai-api-rs/pull/190 of Z.ai; a chunk that is another object, and has no id:
+//     https://github.com/dongri/openai-api-rs/pull/190 of Z.ai; a chunk that is another object, but for a stage of Perplexity's (see [wire.IsChunk]), and has no id:
 //     https://github.com/huggingface/text-generation-inference/pull/1648, https://github.com/langgenius/dify/issues/14101. Each chunk of
 //     a stream has the same, that of the first where that has one, as some servers' last has none, which says what the answer costs:
 //     https://github.com/anomalyco/opencode/issues/39061, https://github.com/anomalyco/opencode/issues/42918,
 //     https://github.com/openvinotoolkit/model_server/issues/3553.
-//   - created in whole seconds: https://github.com/spiceai/spiceai/issues/5418 and https://github.com/BoundaryML/baml/pull/1746 of SambaNova.
+//   - created in whole seconds, in digits: https://github.com/spiceai/spiceai/issues/5418 and https://github.com/BoundaryML/baml/pull/1746 of SambaNova.
 //   - choices of a chunk that has none, or null for them: https://github.com/ROCm/ATOM/pull/1711,
 //     https://github.com/pydantic/pydantic-ai/issues/5165, https://github.com/langfuse/langfuse/issues/6658.
-//   - the three numbers of a usage, the missing one as the others say it, else 0, and none in an empty one:
+//   - the three numbers of a usage, in digits, the missing one as the others say it, else 0, and null for one that says nothing:
 //     https://github.com/api7/aisix/pull/483, https://github.com/BerriAI/litellm/issues/3276.
 //   - OpenAI's word for a service tier: see [wire.PlainTier].
 //
@@ -127,10 +127,9 @@ const (
 func fits(i int, v jsontext.Value, streamed bool) bool {
 	switch headMembers[i] {
 	case "object":
-		return string(v) == chunkObject && streamed || string(v) == wholeObject && !streamed
+		return wire.IsChunk(v) && streamed || string(v) == wholeObject && !streamed
 	case "created":
-		_, ok := wire.TokenCount(v)
-		return v.Kind() == '0' && ok
+		return wire.IsWhole(v)
 	default:
 		return v.Kind() == '"' && len(v) > len(`""`)
 	}
@@ -182,10 +181,8 @@ func wholeSeconds(v jsontext.Value) ([]byte, bool) {
 // usage gives a usage the numbers that it lacks.
 func (e *edits) usage(v span) {
 	members := e.members(v)
-	if kind := e.text(v).Kind(); kind != 'n' && len(members) == 0 {
+	if !slices.ContainsFunc(members, func(m member) bool { return e.text(m.value).Kind() != 'n' }) {
 		e.replace(v, null)
-	}
-	if len(members) == 0 {
 		return
 	}
 	names := [...]string{"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"}
@@ -198,8 +195,9 @@ func (e *edits) usage(v span) {
 	for _, m := range members {
 		if i := slices.Index(names[:], m.name); i >= 0 {
 			c := &counts[i]
-			c.at, c.told = m.value, e.text(m.value).Kind() == '0'
+			c.at = m.value
 			c.n, c.ok = wire.UsageCount(e.text(m.value))
+			c.told = wire.IsWhole(e.text(m.value)) || !c.ok && e.text(m.value).Kind() == '0'
 		}
 	}
 	prompt, completion, total := &counts[0], &counts[1], &counts[2]

@@ -109,12 +109,40 @@ func TestLooseChunks(t *testing.T) {
 		"https://github.com/pydantic/pydantic-ai/issues/4895": {
 			`{` + fullHead + `"choices":[` + fullChoice + `],"service_tier":"standard"}`, `{` + fullHead + `"choices":[` + fullChoice + `],"service_tier":"default"}`,
 		},
+		"usage of nothing but nulls": {
+			`{` + fullHead + `"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":null,"total_tokens":null}}`, `{` + fullHead + `"choices":[],"usage":null}`,
+		},
+		"usage in other digits": {
+			`{` + fullHead + `"choices":[],"usage":{"prompt_tokens":3.0,"completion_tokens":4e0,"total_tokens":7}}`,
+			`{` + fullHead + `"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}`,
+		},
+		"a time and an index in other digits": {
+			`{"id":"c","object":"chat.completion.chunk","created":1744857525.0,"model":"m","choices":[{"index":1.0,"delta":{"role":"assistant"}}]}`,
+			`{"id":"c","object":"chat.completion.chunk","created":1744857525,"model":"m","choices":[{"index":1,"delta":{"role":"assistant"}}]}`,
+		},
+		"an index that is a text, of a choice that comes alone": {
+			`{` + fullHead + `"choices":[{"index":"1","delta":{"role":"assistant","content":"x"}}]}`,
+			`{` + fullHead + `"choices":[{"index":1,"delta":{"role":"assistant","content":"x"}}]}`,
+		},
+		"a delta that the second choice lacks": {
+			`{` + fullHead + `"choices":[{"index":0,"delta":{"role":"assistant","content":"x"}},{"index":1,"finish_reason":"stop"}]}`,
+			`{` + fullHead + `"choices":[{"index":0,"delta":{"role":"assistant","content":"x"}},{"delta":{"role":"assistant"},"index":1,"finish_reason":"stop"}]}`,
+		},
 		// What OpenAI's own have, or Azure's, and what is told in no other way.
-		"all there":            {`{` + fullHead + `"choices":[` + fullChoice + `],"usage":null,"service_tier":"flex"}`, ""},
-		"an unknown tier":      {`{` + fullHead + `"choices":[` + fullChoice + `],"service_tier":"x"}`, ""},
-		"the first of Azure's": {`{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[]}`, `{"choices":[],"created":0,"id":"","model":"","object":"chat.completion.chunk","prompt_filter_results":[]}`},
-		"the usage alone":      {`{` + fullHead + `"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":null}}}`, ""},
-		"of the older form":    {`{"choices":[{"text":"x"}]}`, ""},
+		"all there":             {`{` + fullHead + `"choices":[` + fullChoice + `],"usage":null,"service_tier":"flex"}`, ""},
+		"an unknown tier":       {`{` + fullHead + `"choices":[` + fullChoice + `],"service_tier":"x"}`, ""},
+		"the first of Azure's":  {`{"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[]}`, `{"choices":[],"created":0,"id":"","model":"","object":"chat.completion.chunk","prompt_filter_results":[]}`},
+		"the usage alone":       {`{` + fullHead + `"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":null}}}`, ""},
+		"of the older form":     {`{"choices":[{"text":"x"}]}`, ""},
+		"a usage that is none":  {`{` + fullHead + `"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":7.5,"total_tokens":99999999999999999999}}`, ""},
+		"a time in thousandths": {`{"id":"c","object":"chat.completion.chunk","created":1744857525254,"model":"m","choices":[` + fullChoice + `]}`, ""},
+		// https://docs.perplexity.ai/docs/sonar/pro-search/stream-mode.md: clients go by the object.
+		"a stage of Perplexity's":       {strings.Replace(`{`+fullHead+`"choices":[`+fullChoice+`]}`, "chat.completion.chunk", "chat.reasoning", 1), ""},
+		"a stage's end of Perplexity's": {strings.Replace(`{`+fullHead+`"choices":[`+fullChoice+`]}`, "chat.completion.chunk", "chat.reasoning.done", 1), ""},
+		"the end of Perplexity's": {
+			`{"model":"m","object":"chat.completion.done","created":7,"choices":[` + fullChoice + `]}`,
+			`{"id":"chatcmpl-7","model":"m","object":"chat.completion.done","created":7,"choices":[` + fullChoice + `]}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.want == "" {
@@ -158,6 +186,14 @@ func TestLooseAnswers(t *testing.T) {
 		},
 		"an empty finish reason": {
 			`{` + full + `"choices":[` + strings.Replace(choice, "stop", "", 1) + `]}`, `{` + full + `"choices":[` + strings.Replace(choice, `"stop"`, "null", 1) + `]}`,
+		},
+		"a message that is null": {
+			`{"choices":[{"index":0,"message":null,"finish_reason":"stop"}],` + strings.TrimSuffix(full, ",") + `}`,
+			`{"choices":[{"index":0,"message":{"role":"assistant"},"finish_reason":"stop"}],` + strings.TrimSuffix(full, ",") + `}`,
+		},
+		"a message that is a text": {
+			`{"choices":[{"message":"tea","finish_reason":"stop"}],` + strings.TrimSuffix(full, ",") + `}`,
+			`{"choices":[{"index":0,"message":"tea","finish_reason":"stop"}],` + strings.TrimSuffix(full, ",") + `}`,
 		},
 		"a call with an object, and nothing else": {
 			`{` + full + `"choices":[{"message":{"tool_calls":[{"id":3,"function":{"name":"f","arguments":{"a":1}}}]},"finish_reason":"tool_calls"}]}`,
