@@ -64,6 +64,9 @@ func (u *usage) iterations(v jsontext.Value) error {
 	return err
 }
 
+// maxHops is how many models are remembered that have declined and are billed for what they have read.
+const maxHops = 64
+
 // hop takes note of the block that marks where a model has declined and another goes on: of one that has said nothing, it has the
 // category that says whether what it has read is billed (beta_fallback_block.py and beta_fallback_refusal_trigger.py of
 // anthropic-sdk-python).
@@ -72,8 +75,11 @@ func (u *usage) hop(b *block) {
 		return
 	}
 	_ = translate.Members(b.from, func(name string, v jsontext.Value) error { // of another form it names none
-		if name == "model" && v.Kind() == '"' && len(v) <= maxWord {
-			u.billed = append(u.billed, translate.Unquote(v))
+		if name != "model" || v.Kind() != '"' || len(v) > maxWord || len(u.billed) == maxHops {
+			return nil
+		}
+		if model := translate.Unquote(v); !slices.Contains(u.billed, model) {
+			u.billed = append(u.billed, model)
 		}
 		return nil
 	})
@@ -85,11 +91,18 @@ func (u *usage) allDeclined() wire.Attempt {
 	all := u.declined
 	for i := range u.silent {
 		each := &u.silent[i]
-		if slices.ContainsFunc(u.billed, func(model string) bool { return model != "" && strings.HasPrefix(each.model, model) }) {
+		if slices.ContainsFunc(u.billed, func(model string) bool { return isCalled(each.model, model) }) {
 			addDeclined(&all, each)
 		}
 	}
 	return all
+}
+
+// isCalled reports whether a model that is called so in full goes by that name: its own, or that without the day of its release.
+func isCalled(full, name string) bool {
+	const day = len("20260101")
+	rest, ok := strings.CutPrefix(full, name)
+	return ok && name != "" && (rest == "" || len(rest) == 1+day && strings.Trim(rest[1:], "0123456789") == "" && strings.ContainsAny(rest[:1], "-@"))
 }
 
 // readIteration reads one; of one that is not plausible more has been taken than there is.

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -112,6 +113,7 @@ func TestDeclinedInSilenceIsUsage(t *testing.T) {
 		"free, without a name":   {hop(`"claude-a"`, of(`null`)), silent, wire.Attempt{}},
 		"no trigger":             {hop(`"claude-a"`, `null`), silent, wire.Attempt{}},
 		"no model":               {hop(`null`, of(`"bio"`)), silent, wire.Attempt{}},
+		"one that begins alike":  {hop(`"claude"`, of(`"bio"`)) + "," + hop(`"claude-a"`, of(`"cyber"`)), silent, wire.Attempt{}},
 		"another's":              {hop(`"claude-b"`, of(`"bio"`)), silent, wire.Attempt{}},
 		"no hop":                 {`{"type":"text","text":""}`, silent, wire.Attempt{}},
 		"both, spoken and not":   {hop(`"claude-a"`, of(`"bio"`)), silent + `,{"type":"message","model":"b","input_tokens":1,"output_tokens":2}`, wire.Attempt{Prompt: 124, Cached: 20, Written: 3, Completion: 2}},
@@ -129,9 +131,10 @@ func TestDeclinedInSilenceIsUsage(t *testing.T) {
 			}
 			var got wire.Usage
 			decoder := new(Format).DecodeStream(wire.Ask{})
+			first, _, _ := strings.Cut(test.hop, `,{"type":"fallback"`)
 			for _, event := range []string{
 				`{"type":"message_start","message":{"type":"message","role":"assistant","model":"c","content":[],"usage":{"input_tokens":7,"output_tokens":1}}}`,
-				`{"type":"content_block_start","index":0,"content_block":` + test.hop + `}`, `{"type":"content_block_stop","index":0}`,
+				`{"type":"content_block_start","index":0,"content_block":` + first + `}`, `{"type":"content_block_stop","index":0}`,
 				`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":` + usage + `}`,
 			} {
 				_, chunk, err := decoder.Decode(nil, wire.Event{Data: []byte(event)})
