@@ -17,6 +17,7 @@ type ChunkReader struct {
 	choices       choiceSet
 	begins        uint64 // the choices of which the chunk that was read last is the first
 	roleless      bool
+	alike         bool      // the chunk that was read last differs from the one before in its content alone
 	room          [512]byte // for before and after of ordinary chunks
 }
 
@@ -33,10 +34,20 @@ func (r *ChunkReader) Begins() (choices uint64, roleless bool) {
 	return r.begins, r.begins != 0 && r.roleless
 }
 
+// Content gives where the text of its content stands in data, the chunk that was read last, and whether that alone is other than in the
+// chunk before; 0 and 0 where there is none, or it is no plain text.
+func (r *ChunkReader) Content(data []byte) (start, end int, alike bool) {
+	if len(r.before) == 0 {
+		return 0, 0, false
+	}
+	return len(r.before), len(data) - len(r.after), r.alike
+}
+
 // Read reads one event.
 func (r *ChunkReader) Read(ev Event) (Chunk, error) {
-	r.begins = 0
+	r.begins, r.alike = 0, false
 	if len(r.before) > 0 && len(ev.Type) == 0 && r.onlyContentDiffers(ev.Data) {
+		r.alike = true
 		chunk := r.last
 		chunk.ContentBytes = r.around + len(ev.Data) - len(r.before) - len(r.after)
 		return chunk, nil

@@ -38,6 +38,8 @@ type choiceCompleter struct {
 	// begins are the choices that begin with the chunk, as bits by their index, and loose says that it is loose: see [wire.ChunkReader].
 	begins uint64
 	loose  bool
+	// content is where the content of the chunk stands that is completed, and moved by how much it has moved in what came of that.
+	content, moved int
 	// chosen says that the request names the tool that is called.
 	chosen bool
 	// ended says that a chunk has had a finish reason, and early that one before this one has.
@@ -69,6 +71,7 @@ func (c *choiceCompleter) chunk(data []byte, chunks *wire.ChunkReader, read *wir
 		return data
 	}
 	c.begins, c.loose = begins, read.Loose
+	c.content, _, _ = chunks.Content(data)
 	return c.complete(data, true)
 }
 
@@ -98,6 +101,7 @@ func (c *choiceCompleter) complete(body []byte, streamed bool) []byte {
 	if chat && c.loose {
 		c.head.complete(&e, members, c.id, streamed, false)
 	}
+	c.moved = e.moved(c.content)
 	return e.apply()
 }
 

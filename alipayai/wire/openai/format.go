@@ -77,6 +77,7 @@ func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
 type stream struct {
 	chunks       wire.ChunkReader
 	choices      choiceCompleter
+	mended       mended
 	withoutUsage bool
 	// hasIDs says that an event before has had an id.
 	hasIDs bool
@@ -117,14 +118,19 @@ func (s *stream) append(dst []byte, event wire.Event, chunk *wire.Chunk) []byte 
 		dst = s.rest(dst)
 	}
 	if chunk.HasChoices {
+		if out, alike := s.mended.appendAlike(dst, data, &s.chunks); alike {
+			return out
+		}
 		s.choices.head.keep(data)
 		data = s.choices.chunk(data, &s.chunks, chunk)
 	} else if chunk.Loose {
 		data = s.choices.head.bare(data, s.choices.id)
 	}
 	if s.changed = !bytes.Equal(data, event.Data); !s.changed {
+		s.mended.before = s.mended.before[:0]
 		return append(dst, event.Raw...)
 	}
+	s.mended.keep(event.Data, data, &s.chunks, chunk, &s.choices)
 	if len(event.Type) > 0 {
 		dst = append(append(append(dst, "event: "...), event.Type...), '\n')
 	}
