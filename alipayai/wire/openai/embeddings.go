@@ -106,10 +106,12 @@ func (e *edits) give(members []member, name string, value []byte) {
 // embeddingUsage gives a usage that has one of its numbers the other: all of the tokens are of the prompt.
 func (e *edits) embeddingUsage(v span) {
 	members := e.members(v)
-	var known jsontext.Value
+	var known []byte
 	for _, m := range members {
-		if _, ok := wire.UsageCount(e.text(m.value)); ok && (m.name == "prompt_tokens" || m.name == "total_tokens") {
-			known = e.text(m.value)
+		if n, ok := wire.UsageCount(e.text(m.value)); ok && (m.name == "prompt_tokens" || m.name == "total_tokens") {
+			if known = strconv.AppendInt(nil, n, 10); !wire.IsWhole(e.text(m.value)) {
+				e.replace(m.value, known)
+			}
 		}
 	}
 	if known != nil {

@@ -31,6 +31,7 @@ func TestEmbeddings(t *testing.T) {
 		"https://github.com/agentgateway/agentgateway/pull/2684": {plain, `{"data":[{"index":0,"embedding":[1]}],"model":null,"usage":{"prompt_tokens":1,"total_tokens":1}}`, `{"data":[{"index":0,"embedding":[1]}],"model":"asked","usage":{"prompt_tokens":1,"total_tokens":1}}`},
 		"https://github.com/raphaelmansuy/edgequake/issues/164":  {plain, `{"data":[{"embedding":[0.1],"index":0},{"object":null,"embedding":[0.2],"index":1}]}`, `{"data":[{"embedding":[0.1],"index":0},{"object":"embedding","embedding":[0.2],"index":1}]}`},
 		"https://github.com/api7/aisix/pull/483":                 {plain, numbers[:len(numbers)-1] + `,"usage":{"total_tokens":6}}`, numbers[:len(numbers)-1] + `,"usage":{"prompt_tokens":6,"total_tokens":6}}`},
+		"a usage in a text":                                      {plain, numbers[:len(numbers)-1] + `,"usage":{"total_tokens":"6"}}`, numbers[:len(numbers)-1] + `,"usage":{"prompt_tokens":6,"total_tokens":6}}`},
 		"no JSON":                                                {asks, `{"data":[`, `{"data":[`},
 	} {
 		t.Run(name, func(t *testing.T) {
