@@ -122,11 +122,12 @@ func answerBody() []byte {
 		answerSize)
 }
 
-// eventBodies are the events of a streamed chat completion.
+// eventBodies are the events of a streamed chat completion, of which the first has the role and no content, as OpenAI's.
 func eventBodies() [][]byte {
 	const head = `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1767225600,"model":"bench-1",` +
 		`"choices":[{"index":0,"delta":`
 	events := make([][]byte, 0, streamEvents)
+	events = append(events, []byte(head+`{"role":"assistant","content":""},"finish_reason":null}]}`+"\n\n"))
 	for len(events) < streamEvents-2 {
 		events = append(events, []byte(head+`{"content":" lorem ipsum"},"finish_reason":null}]}`+"\n\n"))
 	}
