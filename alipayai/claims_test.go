@@ -306,3 +306,32 @@ func TestClaimsThatAreAway(t *testing.T) {
 		s.wantCalls(1)
 	})
 }
+
+// farClaims are claims in a store that takes its time to end one.
+type farClaims struct{ replay.Claims }
+
+type farClaim struct{ replay.Claim }
+
+func (f farClaims) Claim(ctx context.Context, tenant string, key replay.Key, request [32]byte, lease time.Duration) (replay.Claim, *replay.Answer, error) {
+	claim, before, err := f.Claims.Claim(ctx, tenant, key, request, lease)
+	if claim != nil {
+		claim = farClaim{claim}
+	}
+	return claim, before, err
+}
+
+func (f farClaim) Finish(ctx context.Context, answer replay.Answer, ttl time.Duration) error {
+	testwait.Pass(40 * time.Millisecond)
+	return f.Claim.Finish(ctx, answer, ttl)
+}
+
+// The client has the first byte when its claim has ended, which the measure of it says.
+func TestFirstByteComesBehindTheClaim(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		s := perform(t, [][]turn{{says(200, `{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`)}}, claiming, func(g *alipayai.Gateway) { g.Claims.Store = farClaims{g.Claims.Store} })
+		s.call(chatBody("hello"), keyed...)
+		if o := s.outcome(); o.FirstByte < 40*time.Millisecond {
+			t.Errorf("first byte after %v", o.FirstByte)
+		}
+	})
+}

@@ -26,6 +26,7 @@
 //	keep      cached.go      the answer, to give it again
 //	settle    call.go        claim, usage and cost; one outcome for metrics and logs
 //	copy      shadow.go      what a shadow is asked as well, once the client has its answer
+//	recycle   call.go        its memory goes to a call to come, where nothing else can look at it any more
 //
 // Three types carry that. A call is a [Call] on its way. What a step has to remember of it is in a part of its own, which is
 // declared in the step's file, and which can be read without the others:

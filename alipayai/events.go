@@ -157,8 +157,7 @@ func (s *stream) open() (*Answer, *failure.Failure) {
 func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	event, err := s.events.Next()
 	var chunk wire.Chunk
-	switch {
-	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		if chunk.Failure = bareFailure(event); chunk.Failure != nil {
 			err = nil
 		}

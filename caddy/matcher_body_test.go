@@ -6,12 +6,10 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -169,14 +167,7 @@ func TestMatchedUploads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g.load("servers {\n\t\ttimeouts {\n\t\t\tread_body "+c.within+"\n\t\t}\n\t}"+oneProvider, matchedSite)
-			conn, err := net.Dial("tcp", g.vars["gateway"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
+			conn := g.dial(t)
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", c.path, g.vars["gateway"], len(body))
 			from := bufio.NewReader(conn)
 			if c.continues {

@@ -33,14 +33,7 @@ func TestRefusedUploads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t, sandbox.Config{})
 			g.load("servers {\ntimeouts {\nread_body 1m\n}\n}"+global, c.site)
-			conn, err := net.Dial("tcp", g.vars["gateway"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
+			conn := g.dial(t)
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", c.path, g.vars["gateway"], c.media, c.length)
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
@@ -76,14 +69,7 @@ func TestUploadsRefusedOnceRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t, sandbox.Config{})
 			g.load(forbidden, c.site)
-			conn, err := net.Dial("tcp", g.vars["gateway"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
+			conn := g.dial(t)
 			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", chatPath, g.vars["gateway"], len(c.body))
 			from := bufio.NewReader(conn)
 			for _, want := range []string{"HTTP/1.1 100 Continue\r\n", "\r\n"} {
@@ -105,4 +91,18 @@ func TestUploadsRefusedOnceRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// dial opens a connection to the gateway, for what no client of net/http sends, that ends with the test.
+func (g *rig) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", g.vars["gateway"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
@@ -31,14 +30,7 @@ func TestSlowUpload(t *testing.T) {
 	// At all doors at once, since each waits for the same time.
 	uploads := make(map[string]net.Conn)
 	for _, name := range []string{"chat", "completions", "responses", "messages", "count_tokens", "embeddings"} {
-		conn, err := net.Dial("tcp", g.vars["gateway"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
+		conn := g.dial(t)
 		if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", doors[name].path, g.vars["gateway"]); err != nil {
 			t.Fatal(err)
 		}
