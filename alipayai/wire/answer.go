@@ -46,15 +46,17 @@ func (a Answer) Ending() Ending {
 // ParseBody reads a complete JSON answer in one walk, whatever its HTTP status was. It fails with [ErrMalformed] when body
 // is not one JSON object, or an array of them with a failure in it.
 func ParseBody(body []byte, lim Limits) (Answer, error) {
-	return parseWhole(body, lim, envelope{})
+	return parseWhole(body, lim, &envelope{})
 }
 
 // parseWhole reads an answer to its end into e.
-func parseWhole(body []byte, lim Limits, e envelope) (Answer, error) {
-	e, err := parseEnvelope(body, lim, e)
+func parseWhole(body []byte, lim Limits, e *envelope) (Answer, error) {
+	if err := parseEnvelope(body, lim, e); err != nil {
+		return Answer{}, err
+	}
 	e.Unfinished = e.open
-	e.Loose = err == nil && e.loose.whole()
-	return e.Answer, err
+	e.Loose = e.loose.whole()
+	return e.Answer, nil
 }
 
 // envelope is an answer while it is read. Values that matter only if the answer is a failure stay undecoded until
@@ -107,15 +109,18 @@ func (m *members) once(member members) error {
 }
 
 // parseEnvelope reads text into e, which says what is known of it before: isError, that it comes with a status, or in an
-// event, that says that it is a failure.
-func parseEnvelope(text []byte, lim Limits, e envelope) (envelope, error) {
+// event, that says that it is a failure. It is read where it stands, since it is large and each chunk of a stream has one. Where
+// reading fails nothing is left in it.
+func parseEnvelope(text []byte, lim Limits, e *envelope) error {
 	s := newScanner(text, lim, lenient...)
 	defer s.release()
-	if !utf8.Valid(text) {
-		return envelope{}, s.malformed(errInvalidUTF8)
+	err := errInvalidUTF8
+	if utf8.Valid(text) {
+		err = s.envelope(e)
 	}
-	if err := s.envelope(&e); err != nil {
-		return envelope{}, s.malformed(err)
+	if err != nil {
+		*e = envelope{}
+		return s.malformed(err)
 	}
 	if !e.Usage.OK && !e.Usage.Implausible {
 		e.Usage = e.elsewhere
@@ -123,7 +128,7 @@ func parseEnvelope(text []byte, lim Limits, e envelope) (envelope, error) {
 	if e.Usage.OK {
 		e.Usage.Tier = e.tier
 	}
-	return e, nil
+	return nil
 }
 
 // envelope reads the whole text. Google puts an array around an error: [{"error":{..}}].

@@ -163,7 +163,7 @@ func (f *AnswerForm) ParseBody(text []byte, failed bool) (body []byte, a Answer,
 	if err != nil || o.failure != nil {
 		return o.body, Answer{Failure: o.failure}, err
 	}
-	a, err = parseWhole(o.body, Limits{}, envelope{succeeded: o.succeeded})
+	a, err = parseWhole(o.body, Limits{}, &envelope{succeeded: o.succeeded})
 	return o.body, a, err
 }
 

@@ -21,25 +21,24 @@ var done = []byte("[DONE]")
 // ParseChunk reads the data of one server-sent event of a streamed answer. Like the OpenAI SDKs, it takes whatever begins
 // with [DONE] for the end. It fails with [ErrMalformed] when data is neither that nor what [ParseBody] takes.
 func ParseChunk(data []byte) (Chunk, error) {
-	chunk, _, err := parseChunk(data, envelope{})
-	return chunk, err
+	return parseChunk(data, &envelope{})
 }
 
-func parseChunk(data []byte, e envelope) (Chunk, envelope, error) {
+func parseChunk(data []byte, e *envelope) (Chunk, error) {
 	if bytes.HasPrefix(data, done) {
-		return Chunk{Done: true}, envelope{}, nil
+		return Chunk{Done: true}, nil
 	}
-	e, err := parseEnvelope(data, Limits{}, e)
-	e.Loose = err == nil && e.loose.chunk()
-	return Chunk{Answer: e.Answer, ContentBytes: e.contentBytes}, e, err
+	if err := parseEnvelope(data, Limits{}, e); err != nil {
+		return Chunk{}, err
+	}
+	e.Loose = e.loose.chunk()
+	return Chunk{Answer: e.Answer, ContentBytes: e.contentBytes}, nil
 }
 
 // ContentBytes gives how long the content of a whole answer in OpenAI's form is, as [Chunk] has it; 0 for what is none.
 func ContentBytes(body []byte) int {
-	e, err := parseEnvelope(body, Limits{}, envelope{})
-	if err != nil {
-		return 0
-	}
+	var e envelope
+	_ = parseEnvelope(body, Limits{}, &e)
 	return e.contentBytes
 }
 
@@ -72,20 +71,21 @@ func (ev Event) saysNothing() bool {
 // ParseEvent is [ParseChunk] for an event. An event without data, or with null for it, is an empty Chunk. An event of type "error" always has a
 // Failure, in whatever shape, and be its data no JSON at all.
 func ParseEvent(ev Event) (Chunk, error) {
-	chunk, _, err := parseEvent(ev)
-	return chunk, err
+	return parseEvent(ev, &envelope{})
 }
 
-func parseEvent(ev Event) (Chunk, envelope, error) {
+// parseEvent reads the event by way of e, which is empty.
+func parseEvent(ev Event, e *envelope) (Chunk, error) {
 	if string(ev.Type) != "error" {
 		if ev.saysNothing() {
-			return Chunk{}, envelope{}, nil
+			return Chunk{}, nil
 		}
-		return parseChunk(ev.Data, envelope{succeeded: ev.succeeded})
+		e.succeeded = ev.succeeded
+		return parseChunk(ev.Data, e)
 	}
-	e, err := parseEnvelope(ev.Data, Limits{}, envelope{isError: true})
-	if err != nil {
-		return Chunk{Answer: Answer{Failure: &Failure{Message: plainWords(ev.Data)}}}, envelope{}, nil
+	e.isError = true
+	if parseEnvelope(ev.Data, Limits{}, e) != nil {
+		return Chunk{Answer: Answer{Failure: &Failure{Message: plainWords(ev.Data)}}}, nil
 	}
-	return Chunk{Answer: e.Answer}, e, nil
+	return Chunk{Answer: e.Answer}, nil
 }

@@ -53,7 +53,8 @@ func (r *ChunkReader) Read(ev Event) (Chunk, error) {
 		return chunk, nil
 	}
 	r.before, r.after = r.before[:0], r.after[:0]
-	chunk, e, err := parseEvent(ev)
+	var e envelope
+	chunk, err := parseEvent(ev, &e)
 	known := r.choices.begun
 	r.choices.merge(e.choices)
 	r.begins, r.roleless = r.choices.begun&^known, e.loose.roleless

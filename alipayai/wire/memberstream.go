@@ -21,7 +21,7 @@ func (f *AnswerForm) Translate(text []byte, ask Ask) ([]byte, Answer, error) {
 	}
 	said, err := f.members.read(o.body)
 	if err == nil && !said.any { // it may be a failure in a form that is known
-		a, err := parseWhole(o.body, Limits{}, envelope{succeeded: o.succeeded})
+		a, err := parseWhole(o.body, Limits{}, &envelope{succeeded: o.succeeded})
 		if err == nil && a.Failure == nil {
 			err = fmt.Errorf("%w: nothing of an answer is where the option answer says", ErrMalformed)
 		}
@@ -35,7 +35,7 @@ func (f *AnswerForm) Translate(text []byte, ask Ask) ([]byte, Answer, error) {
 	}
 	w := memberWriter{ask: ask, created: time.Now().Unix()}
 	translated := w.whole(&said)
-	a, err := parseWhole(translated, Limits{}, envelope{})
+	a, err := parseWhole(translated, Limits{}, &envelope{})
 	return translated, a, err
 }
 

@@ -172,7 +172,7 @@ func isCompletion(data []byte) bool {
 
 // whole gives a whole chat completion as the stream that was asked for.
 func (s *formed) whole(dst []byte, ev Event) ([]byte, Chunk, error) {
-	a, err := parseWhole(ev.Data, Limits{}, envelope{succeeded: ev.succeeded})
+	a, err := parseWhole(ev.Data, Limits{}, &envelope{succeeded: ev.succeeded})
 	if err != nil || a.Failure != nil {
 		return dst, Chunk{Answer: a}, err
 	}

@@ -15,7 +15,7 @@ import (
 // that [ParseBody] knows, an object that has a message alone, or text. Of HTML, which proxies answer with, nothing is
 // kept.
 func ParseRefusal(body []byte) Failure {
-	if e, err := parseEnvelope(body, Limits{}, envelope{isError: true}); err == nil {
+	if e := (envelope{isError: true}); parseEnvelope(body, Limits{}, &e) == nil {
 		return *e.Failure
 	}
 	text := bytes.TrimLeft(body, " \t\r\n")
