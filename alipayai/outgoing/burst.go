@@ -27,14 +27,16 @@ type burst struct {
 	bytes int
 }
 
-// burstOf gives that of an answer's body; nil, which does nothing, if that is no event stream.
-func burstOf(header http.Header, raw syscall.RawConn) *burst {
+// of makes b, a connection's, that of an answer's body. It gives nil, which does nothing, if that is no event stream.
+func (b *burst) of(header http.Header, raw syscall.RawConn) *burst {
 	const events = "text/event-stream"
 	if kind := header["Content-Type"]; len(kind) != 1 || len(kind[0]) < len(events) || !strings.EqualFold(kind[0][:len(events)], events) {
 		return nil
 	}
-	b := &burst{raw: raw}
-	b.limit = func(fd uintptr) { setLowWater(fd, b.bytes) }
+	b.raw, b.on = raw, false
+	if b.limit == nil {
+		b.limit = func(fd uintptr) { setLowWater(fd, b.bytes) }
+	}
 	return b
 }
 

@@ -61,7 +61,7 @@ func TestBurstsAreReadTogether(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testwait.Bubble(t, func(t *testing.T) {
 				a := &arrivals{time.Now(), tt.at}
-				b := burstOf(http.Header{"Content-Type": {"text/event-stream"}}, nil)
+				b := new(burst).of(http.Header{"Content-Type": {"text/event-stream"}}, nil)
 				var got []read
 				for {
 					b.before()
@@ -85,11 +85,11 @@ func TestBurstsAreOfEvents(t *testing.T) {
 		"text/event-stream": true, "text/event-stream; charset=utf-8": true, "Text/Event-Stream": true,
 		"application/json": false, "": false, "text/event": false,
 	} {
-		if got := burstOf(http.Header{"Content-Type": {kind}}, nil) != nil; got != want {
+		if got := new(burst).of(http.Header{"Content-Type": {kind}}, nil) != nil; got != want {
 			t.Errorf("%q: %v", kind, got)
 		}
 	}
-	if burstOf(http.Header{}, nil) != nil {
+	if new(burst).of(http.Header{}, nil) != nil {
 		t.Error("no type is one")
 	}
 }

@@ -11,7 +11,7 @@ import (
 // chunks reads a body in chunks (RFC 9112, section 7.1). net/http's reader takes as long for
 // the framing of a stream's short chunks as all else does that is made of them. This one
 // reads chunks whose size stands alone on its line, as it mostly does. From the first on
-// that is another, which the last one is, net/http's reads the rest, with its strictness.
+// that is another net/http's reads the rest, with its strictness.
 //
 // It gives what has come of several chunks together, and waits for nothing while it has
 // something to give.
@@ -19,12 +19,16 @@ type chunks struct {
 	r     *bufio.Reader
 	left  int       // of the chunk's data
 	begun bool      // the end of a chunk's data is to come
+	last  bool      // the last chunk has come
 	rest  io.Reader // net/http's, once it is needed
 }
 
 // Read implements [io.Reader].
 func (c *chunks) Read(p []byte) (n int, err error) {
 	for n < len(p) {
+		if c.last {
+			return n, io.EOF
+		}
 		if c.rest != nil {
 			m, err := c.rest.Read(p[n:])
 			return n + m, err
@@ -72,11 +76,14 @@ func (c *chunks) next(wait bool) (ok bool, err error) {
 	line, _ := c.r.Peek(c.r.Buffered())
 	line = line[end:]
 	size, length := plainSize(line)
-	if size == 0 && !wait && !bytes.HasPrefix(line, lastLine) {
+	if c.last = bytes.HasPrefix(line, lastLine); c.last {
+		length = len(lastLine)
+	}
+	if length == 0 && !wait {
 		return false, nil
 	}
 	_, _ = c.r.Discard(end + length)
-	if c.left, c.begun = size, true; size == 0 {
+	if c.left, c.begun = size, true; length == 0 {
 		c.rest = httputil.NewChunkedReader(c.r)
 	}
 	return true, nil

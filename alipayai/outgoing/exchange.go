@@ -46,6 +46,7 @@ type connection struct {
 	// broken says that nothing comes after what has been read.
 	broken bool
 	burst  *burst // of a stream of events, while it is read; over TLS it is arrived's
+	bursts burst  // it
 	// idle is when its last exchange ended.
 	idle time.Time
 	// look looks whether something has come, and nothing says that it has not.
@@ -233,7 +234,7 @@ func (x *exchange) send(req *http.Request, trace *httptrace.ClientTrace) (*http.
 		return resp, nil
 	}
 	x.body, resp.Body = resp.Body, x
-	c.reads(burstOf(resp.Header, c.raw))
+	c.reads(c.bursts.of(resp.Header, c.raw))
 	return resp, nil
 }
 
