@@ -108,7 +108,7 @@ func (s *stream) settle(delivered bool) {
 		s.pending = nil // see recycle
 	}
 	s.admitted.Done(result) // the rest may take a moment
-	if delivered && s.done {
+	if delivered && s.done && !s.events.Ended() {
 		// Nothing after [DONE] matters but the end of the body.
 		s.Watch.Arm(drainTime, upstream.ErrEnded)
 		_, _ = s.events.Next()
@@ -120,6 +120,10 @@ func (s *stream) close() {
 	s.End()
 	_ = s.Response.Body.Close()
 	s.events.Release()
+	if s.passing != nil {
+		s.passing.Recycle()
+		s.passing, s.decoder = nil, nil
+	}
 	if s.pending != nil {
 		recycle(s.pending)
 	}

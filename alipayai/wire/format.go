@@ -105,4 +105,6 @@ type OwnEnder interface {
 type Passing interface {
 	// Alike is that of the [ChunkReader] by which it reads them: such events it would pass on.
 	Alike(unread []byte) Alike
+	// Recycle leaves the decoder's memory to a stream to come. Nothing uses the decoder after it.
+	Recycle()
 }

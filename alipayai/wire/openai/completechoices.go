@@ -46,8 +46,9 @@ type choiceCompleter struct {
 	ended, early bool
 }
 
-func newCompleter(ask wire.Ask) choiceCompleter {
-	return choiceCompleter{callCompleter: callCompleter{id: ask.ID}, head: head{model: ask.UpstreamModel}, chosen: ask.ChoosesTool}
+// begin makes a new completer that of an answer to ask.
+func (c *choiceCompleter) begin(ask wire.Ask) {
+	c.id, c.head.model, c.chosen = ask.ID, ask.UpstreamModel, ask.ChoosesTool
 }
 
 // CompleteAnswer gives a whole answer to ask with what it lacks for clients. read is what was read of it.
@@ -55,8 +56,8 @@ func CompleteAnswer(body []byte, read *wire.Answer, ask wire.Ask) []byte {
 	if !read.Loose && !isForeign(read.FinishReason) && !hasSeveral(body) && !wire.Mentions(body, `"tool_calls"`) || !translates(body) {
 		return body
 	}
-	c := newCompleter(ask)
-	c.loose = read.Loose
+	c := choiceCompleter{loose: read.Loose}
+	c.begin(ask)
 	return c.complete(body, false)
 }
 

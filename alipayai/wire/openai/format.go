@@ -12,6 +12,7 @@ package openai
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
@@ -68,7 +69,19 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 
 // DecodeStream implements wire.Format.
 func (Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
-	return &stream{withoutUsage: !ask.IncludeUsage, choices: newCompleter(ask)}
+	s := streams.Get().(*stream)
+	s.withoutUsage = !ask.IncludeUsage
+	s.choices.begin(ask)
+	return s
+}
+
+// streams are those that were recycled.
+var streams = sync.Pool{New: func() any { return new(stream) }}
+
+// Recycle implements wire.Passing.
+func (s *stream) Recycle() {
+	*s = stream{} // what it has kept of the answer does not wait there
+	streams.Put(s)
 }
 
 // stream passes events on as they came, but for the chunk of usage that the client
