@@ -333,9 +333,12 @@ func (c *call) commit(a *Answer) *Answer {
 			c.taken.estimate(c.Request, a.generated(c.Endpoint, 0).textTokens())
 		}
 		c.recording.end(a.ending)
-		c.endClaim() // the client may repeat its key as soon as it has the answer
+		if c.once.claim.held() {
+			c.endClaim()    // the client may repeat its key as soon as it has the answer
+			now = c.g.Now() // its store may be far away
+		}
 	}
-	c.outcome.FirstByte = c.g.Now().Sub(c.Began) // a claim may have ended in a store far away by then
+	c.outcome.FirstByte = now.Sub(c.Began)
 	return a
 }
 

@@ -135,9 +135,10 @@ type sender Exchange
 // Connected implements [outgoing.Sender]. Its error is the cause that the exchange's context has ended with. A request that
 // its transport may write all the same counts as one that has left.
 func (x *sender) Connected(conn net.Conn, idled bool) error {
-	d := &x.permit
-	if d.stale(time.Now()) {
+	d, now := &x.permit, time.Now()
+	if d.stale(now) {
 		(*Exchange)(x).renew()
+		now = time.Now()
 	}
 	if x.ctx.Err() != nil {
 		if x.unrefusable {
@@ -147,7 +148,7 @@ func (x *sender) Connected(conn net.Conn, idled bool) error {
 	}
 	var reused int64
 	if idled && !multiplexed(conn) {
-		reused = time.Now().UnixNano()
+		reused = now.UnixNano()
 	}
 	d.reused.Store(reused) // net/http may have had another one before
 	d.connected.Store(true)
