@@ -155,7 +155,7 @@ func (q *Queue) atOnce(ctx context.Context, r Request) (b booking, now time.Time
 		return booking{}, now, false, nil
 	}
 	q.reserving++
-	b, err = q.reserve(ctx, r.Limit)
+	b, err = q.reserve(ctx, r.Limit, now)
 	q.reserving--
 	now = q.now()
 	free = err == nil && ctx.Err() == nil && q.fits(b, r.Limit, now) && !b.slot.At.After(now) && now.Sub(q.last) >= r.Pace

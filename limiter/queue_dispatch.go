@@ -35,9 +35,9 @@ func (q *Queue) fits(b booking, l Limit, now time.Time) bool {
 		now.Sub(b.slot.At) <= max(l.Guard, time.Millisecond)
 }
 
-// reserve books the next permit under l. The lock is released meanwhile.
-func (q *Queue) reserve(ctx context.Context, l Limit) (booking, error) {
-	w, asked := q.window, q.now()
+// reserve books the next permit under l, which is asked for now. The lock is released meanwhile.
+func (q *Queue) reserve(ctx context.Context, l Limit, asked time.Time) (booking, error) {
+	w := q.window
 	q.mu.Unlock()
 	slot, err := w.Reserve(ctx, l)
 	q.mu.Lock()
@@ -149,7 +149,7 @@ func (q *Queue) bookAnew(limit Limit) {
 		q.got = throughput{} // a missed or changed slot: measure anew
 	}
 	q.giveBack(old)
-	b, err := q.reserve(context.Background(), limit)
+	b, err := q.reserve(context.Background(), limit, q.now())
 	if err != nil {
 		q.fail(err)
 		return

@@ -34,7 +34,7 @@ func (q *Queue) Renew(ctx context.Context, s Slot, l Limit, latest time.Time) (S
 		}
 		q.mu.Lock()
 	}
-	b, err := q.reserve(ctx, l)
+	b, err := q.reserve(ctx, l, q.now())
 	if err == nil && b.slot.At.After(latest) {
 		err = &Rejection{Reason: QueueDeadline, RetryAfter: b.slot.At.Sub(q.now())}
 		q.giveBack(b)

@@ -154,7 +154,7 @@ func (x *Exchange) choose(r *Request) *Address {
 			permitted = append(permitted, a)
 		}
 	}
-	return p.Routes.choose(permitted, x.now())
+	return p.Routes.choose(permitted, x.at)
 }
 
 // HasOther reports whether there is an address besides the one that has failed last, in one of those regions, which is

@@ -65,7 +65,7 @@ func (x *Exchange) sign(r *Request) error {
 	}
 	var m signer.Message
 	if scheme != nil || p.envelope != nil {
-		m = p.message(method, target, h, body, p.signingTime(x.now()))
+		m = p.message(method, target, h, body, p.signingTime(x.at))
 		m.Room = x.fields[:]
 	}
 	var err error

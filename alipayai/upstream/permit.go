@@ -42,8 +42,7 @@ func (d *permit) clear() {
 
 // reserve waits for a permit.
 func (x *Exchange) reserve(r *Request) *failure.Failure {
-	p := x.provider
-	began := x.now()
+	p, began := x.provider, x.at
 	err := x.permit.reserve(&x.ctx, p, r)
 	if err == nil && !r.cleared() {
 		// The slot is for others to use; this request waits in the queue once more when it may leave.
@@ -55,16 +54,19 @@ func (x *Exchange) reserve(r *Request) *failure.Failure {
 			err = x.ctx.Err()
 		}
 	}
+	if p.Cap != nil || r.Cleared != nil {
+		x.at = x.now()
+	}
 	if err == nil {
 		if p.Cap != nil {
-			r.Caller.Permitted(p, x.now().Sub(r.Equals.since(began)))
+			r.Caller.Permitted(p, x.at.Sub(r.Equals.since(began)))
 		}
 		return nil
 	}
 	if errors.Is(err, errMoved) {
 		return failure.Unavailable(failure.CodeRateLimit, "an equal provider has a permit first") // which nothing hears of
 	}
-	f := p.Cap.Rejected(err, x.now())
+	f := p.Cap.Rejected(err, x.at)
 	if x.ctx.Err() != nil { // the client left, or a deadline has passed
 		f = failure.OfTransport(x.client, &x.ctx, err, false)
 	}

@@ -140,7 +140,9 @@ type Exchange struct {
 	// connecting says that the watch is for the connection, and not for the answer.
 	connecting bool
 	// unrefusable: the transport may write a request that is refused when there is a connection.
-	unrefusable    bool
+	unrefusable bool
+	// at is the time after the last step before leaving that may have waited: the others take none.
+	at             time.Time
 	sent, received time.Time
 	deadline       time.Time     // Request.Deadline
 	within         time.Duration // for the answer's head, since sent
@@ -326,7 +328,7 @@ func (x *Exchange) clear() {
 	x.provider, x.address, x.client, x.now, x.token, x.model, x.user = nil, nil, nil, nil, "", "", ""
 	x.keyVersion, x.translated = 0, false
 	x.skew, x.connecting, x.unrefusable, x.sent, x.received, x.within = 0, false, false, time.Time{}, time.Time{}, 0
-	x.deadline = time.Time{}
+	x.at, x.deadline = time.Time{}, time.Time{}
 }
 
 // mask hides the credentials of the provider and of the request.

@@ -38,8 +38,9 @@ func Spread(pause, spare time.Duration) time.Duration {
 // can be used now and, where it takes one, a live access token.
 func (x *Exchange) admit(r *Request) *failure.Failure {
 	p := x.provider
+	x.at = x.now()
 	if p.Unavailable != nil {
-		if err := p.Unavailable(x.now()); err != nil {
+		if err := p.Unavailable(x.at); err != nil {
 			return failure.Misconfigured(failure.CodeProviderUnavailable, "provider "+p.Name+" is unavailable: "+err.Error(), err)
 		}
 	}
@@ -60,8 +61,8 @@ func (x *Exchange) admit(r *Request) *failure.Failure {
 // awaitHold waits until the provider may be asked again, if that is worth it: not
 // where another one can be asked at once.
 func (x *Exchange) awaitHold(r *Request) *failure.Failure {
-	p, now := x.provider, x.now()
-	left := p.Held(now, r.Model)
+	p := x.provider
+	left := p.Held(x.at, r.Model)
 	if left == 0 {
 		return nil
 	}
@@ -71,10 +72,10 @@ func (x *Exchange) awaitHold(r *Request) *failure.Failure {
 	}
 	done, fits := p.Hold.Wait()
 	defer done()
-	for !r.Alternatives && fits && left <= p.Cap.LongestWait() && (latest.IsZero() || now.Add(left).Before(latest)) {
+	for !r.Alternatives && fits && left <= p.Cap.LongestWait() && (latest.IsZero() || x.at.Add(left).Before(latest)) {
 		spare := HoldSpread
 		if !latest.IsZero() {
-			spare = latest.Sub(now) - left
+			spare = latest.Sub(x.at) - left
 		}
 		timer := time.NewTimer(Spread(left, spare))
 		select {
@@ -83,8 +84,8 @@ func (x *Exchange) awaitHold(r *Request) *failure.Failure {
 			timer.Stop()
 			return failure.OfTransport(x.client, &x.ctx, x.ctx.Err(), false)
 		}
-		now = x.now()
-		if left = p.Held(now, r.Model); left == 0 {
+		x.at = x.now()
+		if left = p.Held(x.at, r.Model); left == 0 {
 			return nil
 		}
 	}
@@ -95,25 +96,26 @@ func (x *Exchange) awaitHold(r *Request) *failure.Failure {
 
 // takeToken takes a live access token, and waits for one where there is none.
 func (x *Exchange) takeToken(r *Request) *failure.Failure {
-	p, now := x.provider, x.now()
+	p := x.provider
 	var live bool
-	if x.token, live = p.Tokens.Cell.Live(now); live {
+	if x.token, live = p.Tokens.Cell.Live(x.at); live {
 		return nil
 	}
 	// One that has failed once, as at a start, is asked again soon.
-	if r.Alternatives && p.Tokens.Cell.Pause(now) > shortPause {
+	if r.Alternatives && p.Tokens.Cell.Pause(x.at) > shortPause {
 		if err := p.Tokens.Cell.LastError(); err != nil {
 			return p.noToken(err)
 		}
 	}
 	wait := TokenWait
 	if !r.Latest.IsZero() {
-		wait = min(wait, r.Latest.Sub(now))
+		wait = min(wait, r.Latest.Sub(x.at))
 	}
 	waiting, cancel := context.WithTimeoutCause(&x.ctx, wait, errNoToken)
 	defer cancel()
 	var err error
-	if x.token, err = p.Tokens.Token(waiting); err == nil {
+	x.token, err = p.Tokens.Token(waiting)
+	if x.at = x.now(); err == nil {
 		return nil
 	}
 	if x.client.Err() != nil {
@@ -126,12 +128,14 @@ func (x *Exchange) takeToken(r *Request) *failure.Failure {
 func (x *Exchange) takeUserToken(r *Request) *failure.Failure {
 	p, wait := x.provider, TokenWait
 	if !r.Latest.IsZero() {
-		wait = min(wait, r.Latest.Sub(x.now()))
+		wait = min(wait, r.Latest.Sub(x.at))
 	}
 	waiting, cancel := context.WithTimeoutCause(&x.ctx, wait, errNoToken)
 	defer cancel()
 	var err error
-	switch x.user, err = p.Users.Token(waiting, r.Tenant, r.User); {
+	x.user, err = p.Users.Token(waiting, r.Tenant, r.User)
+	x.at = x.now()
+	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrNotAuthorised):
