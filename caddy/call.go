@@ -63,7 +63,7 @@ func (a *App) see(r *http.Request) *seenCall {
 	}
 	c := new(seenCall)
 	c.Reading = dialects.PeekInto(&c.room, r, limit, time.Now)
-	return a.show(r, c)
+	return a.show(r, c, true)
 }
 
 // seenBefore gives the call that r was seen as; nil where it was not.
@@ -74,19 +74,27 @@ func seenBefore(r *http.Request) *seenCall {
 
 // seen gives the call that was read of r, the same one for the same reading, and sets the request's placeholders.
 func (a *App) seen(r *http.Request, reading *door.Reading) *seenCall {
-	if before := seenBefore(r); before != nil && before.Reading == reading && !reading.Continue(r, a.conversations, tenantOf(r)) {
+	before := seenBefore(r)
+	if before != nil && before.Reading == reading && !a.complete(r, reading) {
 		return before
 	}
-	return a.show(r, &seenCall{Reading: reading})
+	return a.show(r, &seenCall{Reading: reading}, before == nil)
 }
 
-// show makes c the call that r is seen as.
-func (a *App) show(r *http.Request, c *seenCall) *seenCall {
-	first := seenBefore(r) == nil
+// complete completes a reading that goes on from what the site keeps, and reports whether it did.
+func (a *App) complete(r *http.Request, reading *door.Reading) bool {
+	return reading.Continues && reading.Continue(r, a.conversations, tenantOf(r))
+}
+
+// show makes c the call that r is seen as. first says that it was not seen before.
+func (a *App) show(r *http.Request, c *seenCall, first bool) *seenCall {
 	c.app, c.request = a, r
-	c.Continue(r, a.conversations, tenantOf(r))
+	a.complete(r, c.Reading)
 	caddyhttp.SetVar(r.Context(), seenKey, c)
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && first {
+	if !first {
+		return c
+	}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(func(key string) (any, bool) { return placeholder(r, key) })
 	}
 	return c

@@ -105,8 +105,10 @@ func (o observer) Settled(ctx context.Context, out alipayai.Outcome) {
 	case out.Code == "" && out.Stored == "" && out.Endpoint != upstream.EndpointModels:
 		o.monitor.Served(o.site)
 	}
-	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok && out.Cost != "" {
-		repl.Set("http.alipayai.cost", out.Cost)
+	if out.Cost != "" {
+		if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+			repl.Set("http.alipayai.cost", out.Cost)
+		}
 	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs != nil {
 		if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {

@@ -344,7 +344,7 @@ func (h *Proxy) read(r *http.Request) *door.Reading {
 	}
 	c := new(seenCall)
 	c.Reading = h.door.ReadInto(&c.room, r)
-	return h.app.show(r, c).Reading
+	return h.app.show(r, c, true).Reading
 }
 
 // tenantOf gives the authenticated user.
