@@ -54,7 +54,10 @@ func judge(status int, f *wire.Failure, rules []Rule, wait time.Duration) verdic
 	v.class, v.status = decide(status, v.code, f, wait)
 	k, worded := kindOf(v.code)
 	n := statusNumber(v.code)
-	v.refused = v.class == Fail && (worded && k.class == Fail || n != 0 && !isTimeoutStatus(n) && n != http.StatusConflict)
+	if r, ok := kinds[f.Reason]; ok && f.Reason != "" {
+		k, worded = r, true
+	}
+	v.refused = v.class == Fail && (worded && k.class == Fail || n != 0 && !isTimeoutStatus(n) && n != http.StatusConflict || v.code == "" && status < http.StatusBadRequest)
 	_, known := classes[v.code]
 	v.timedOut = !known && (isTimeoutStatus(v.status) || namesTimeout(v.code) || namesTimeout(f.Type) ||
 		v.status >= http.StatusInternalServerError && namesTimeout(f.Message))
@@ -106,16 +109,35 @@ func decide(status int, code string, f *wire.Failure, wait time.Duration) (class
 	if class == Retry && means >= http.StatusInternalServerError && !isTimeoutStatus(means) && (longCodes[code] || longCodes[f.Type]) {
 		return Fail, http.StatusBadRequest // llama.cpp's is a 500: https://github.com/ggml-org/llama.cpp/pull/15780
 	}
+	wordless := class == Retry && means == 0 && code == "" // but for its message
+	if wordless {
+		if refused := ofMessage(f); refused != 0 {
+			return Fail, refused
+		}
+	}
 	said, restated := phrased(means, f.Message, wait)
 	switch {
 	case said == AccountExhausted:
 		return said, means // be it a key, a permission, an overload or a limit by its code
 	case said == Throttle && restated != 0 && class != RefreshToken:
 		return said, restated // whatever permission, or end, its code is of
-	case said == "" || class != Fail || credentialCodes[code]:
+	case said == "" || class != Fail && (!wordless || said == Retry) || credentialCodes[code]:
 		return class, means
 	}
 	return said, cmp.Or(restated, means)
+}
+
+// ofMessage is the status of a refusal of the request, where a message under a success says that it is one and nothing else does: of a
+// conversation that is too long, or of the model; 0 for any other. What it quotes may be the client's.
+func ofMessage(f *wire.Failure) int {
+	said := &wire.Failure{Message: unquoted(f.Message)}
+	switch {
+	case isTooLong("", said):
+		return http.StatusBadRequest
+	case modelRefused(0, "", f) != ModelTaken:
+		return http.StatusNotFound
+	}
+	return 0
 }
 
 // decideByWord is decide but for what only the message says.

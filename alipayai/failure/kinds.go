@@ -323,6 +323,15 @@ var kinds = map[string]kind{
 	"SPEND_LIMIT_EXCEEDED":     exhausted,
 	"terminal_quota_exhausted": exhausted,
 
+	// iFlytek's Spark, as the reason beside its sid: https://www.xfyun.cn/doc/spark/接口说明.html. 11200 is of a grant, or of one that
+	// has been used up, and 11201 of a day.
+	"sid.10003": badRequest, "sid.10004": badRequest, "sid.10005": badRequest, "sid.10163": badRequest, "sid.10907": badRequest,
+	"sid.10006": throttled, "sid.10007": throttled, "sid.11201": throttled, "sid.11202": throttled, "sid.11203": throttled,
+	"sid.10008": unavailable, "sid.10110": unavailable,
+	"sid.10009": broken, "sid.10010": broken, "sid.10011": broken, "sid.10012": broken, "sid.10222": broken,
+	"sid.10013": censored, "sid.10014": censored, "sid.10019": censored, "sid.10021": censored,
+	"sid.10015": exhausted, "sid.10016": exhausted, "sid.11200": exhausted,
+
 	// SiliconFlow: https://docs.siliconflow.cn/cn/faqs/error-code, https://github.com/CherryHQ/cherry-studio/issues/4541.
 	"30001": exhausted,
 	"50508": unavailable,

@@ -66,8 +66,10 @@ var sentences = []struct {
 	{regexp.MustCompile(`^you have reached your specified (?:workspace )?api usage limits\b`), AccountExhausted, 0},
 	// And of what its model has said, under 400 or half-way in a stream: https://github.com/anthropics/claude-code/issues/58367.
 	{regexp.MustCompile(`^output blocked by content filtering policy\b`), Blocked, 0},
-	// DeepSeek's 402 and another proxy's budget, which LiteLLM makes a 400, and DeepSeek's of what it may not hear.
-	{regexp.MustCompile(`^insufficient balance(?:$|[.(])`), AccountExhausted, 0},
+	// An empty account in any vendor's words: DeepSeek's 402, which LiteLLM makes a 400, Novita's
+	// (https://github.com/experientiallabs/experiential/pull/993), and those of https://github.com/diegosouzapw/OmniRoute/pull/10116
+	// and https://github.com/Tongyi-MAI/Z-Image/issues/44. Another proxy's budget, and DeepSeek's of what it may not hear.
+	{regexp.MustCompile(`^(?:(?:you have|you've|(?:your|the) account has|user has) )?(?:insufficient|not enough) (?:account )?(?:balance|credits?|quota)(?:$|[.,;(]| (?:to|for|in|available)\b)`), AccountExhausted, 0},
 	{regexp.MustCompile(`^budget has been exceeded!`), AccountExhausted, 0},
 	{regexp.MustCompile(`^content exists risk(?:$|[.(])`), Blocked, 0},
 	// Keys, with the code of any bad request: xAI's (https://github.com/continuedev/continue/issues/10778), and Google's where its
@@ -84,15 +86,21 @@ var sentences = []struct {
 	{regexp.MustCompile(`^content violates usage guidelines\b`), Blocked, 0},
 	// Anthropic's of a subscription's credits: https://github.com/NousResearch/hermes-agent/pull/11736.
 	{regexp.MustCompile(`^you're out of extra usage\b`), AccountExhausted, 0},
-	// Novita's (https://github.com/experientiallabs/experiential/pull/993), and Spark's of an app that has no grant, or has used its own
-	// up, under 200 (https://github.com/log159/LogChat/issues/2).
-	{regexp.MustCompile(`^insufficient quota available for\b`), AccountExhausted, 0},
+	// Spark's of an app that has no grant, or has used its own up, under 200 (https://github.com/log159/LogChat/issues/2).
 	{regexp.MustCompile(`^appidnoautherror:`), AccountExhausted, 0},
+	// OpenAI's words, and others', where an aggregator sends the message of an error alone
+	// (https://github.com/apache/rocketmq-dashboard/issues/2178).
+	{regexp.MustCompile(`^(?:you(?:'ve| have)? exceeded your current quota\b|quota (?:has been )?exceeded(?:$|[.,(]))`), AccountExhausted, 0},
+	{regexp.MustCompile(`^you(?:'ve| have)? (?:reached|exceeded|hit) your (?:\w+ )?usage limit\b`), AccountExhausted, 0}, // Ollama
+	// UCloud's and Baidu's, with the code of a bad request: api_doc/common/error-code.md of UCloudDoc-Team/modelverse.
+	{regexp.MustCompile(`^sensitive (?:chat messages|check error)(?:$|[.,(])`), Blocked, 0},
 
 	// Limits: Xiaomi's (https://github.com/diegosouzapw/OmniRoute/pull/4986), and Qwen's and Amazon's in place of an answer, which
 	// gateways put into a choice (https://github.com/ranxianglei/billion-context-pi/issues/169).
 	{regexp.MustCompile(`^detected high-frequency non-compliant requests from you\b`), Throttle, http.StatusTooManyRequests},
 	{regexp.MustCompile(`^throttling(?:$|[.:])`), Throttle, http.StatusTooManyRequests},
+	{regexp.MustCompile(`^(?:the )?rate limit (?:has been )?(?:exceeded|reached)(?:$|[.,:(]| for\b)`), Throttle, http.StatusTooManyRequests},
+	{regexp.MustCompile(`^too many (?:concurrent )?requests(?:$|[.,(])`), Throttle, http.StatusTooManyRequests},
 	{regexp.MustCompile(`^too many tokens, please wait before trying again\b`), Throttle, http.StatusTooManyRequests},
 
 	// What serves the model is not there for now, and was not asked: NVIDIA's (https://github.com/tashfeenahmed/freellmapi/issues/522,
@@ -154,7 +162,11 @@ var (
 		// MiniMax, Ollama, Mistral and ChatGPT's: https://github.com/MiniMax-AI/MiniMax-M2.7/issues/36,
 		// https://github.com/NousResearch/hermes-agent/pull/68832, https://github.com/code-yeongyu/senpi/issues/1969.
 		`|\busage (?:limit|quota)` +
-		`|\btoken quota exhausted\b` + // https://github.com/14790897/MiqroForge-Desktop/issues/1190
+		// Quotas of gateways: https://github.com/14790897/MiqroForge-Desktop/issues/1190, and Higress's and those made of it
+		// (plugins/wasm-go/extensions/ai-quota of higress-group/higress).
+		`|\b(?:token|consumer) quota exhausted\b|\b(?:no|insufficient) (?:user )?(?:quota|token|cost)(?: left)?(?:$|[.,;])` +
+		// xAI's of a plan that is free: https://github.com/Wei-Shaw/sub2api/issues/4568.
+		`|\bused (?:up )?all (?:of )?(?:the |your )?(?:\w+ ){0,2}usage\b` +
 		`|\b(?:weekly|monthly)\b.{0,20}\b(?:limit|quota|cap|credits)\b` + // Hugging Face, Volcengine Ark: https://github.com/anomalyco/opencode/issues/44099
 		`|(?:/|\bper) ?month\b` + // Cohere's "limited to 1000 API calls / month"
 		`|\bout of call volume quota\b` + // Azure's API management, before whichever of its APIs
@@ -232,6 +244,12 @@ var accountPhrases = map[string]int{
 	"the account is not allowed to access this model": http.StatusForbidden,
 	"user has not agreed to":                          http.StatusForbidden,
 	"service unavailable for account":                 http.StatusForbidden,
+	// xAI's of a grant that has ended: https://github.com/lingxiaoyiyu-hub/grok-register-win/issues/4.
+	"access to the chat endpoint is denied": http.StatusForbidden,
+	// Higress's plugins for keys and quotas: https://github.com/higress-group/higress/issues/3141.
+	"request denied by ": http.StatusForbidden,
+	// UCloud's: api_doc/common/error-code.md of UCloudDoc-Team/modelverse.
+	"no permission to use the model": 0,
 }
 
 // keyLacksModel is what gateways say of a model that a key of theirs may not ask for, under 400, where another key may

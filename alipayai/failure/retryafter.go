@@ -128,8 +128,11 @@ func sinceEpoch(text string) time.Time {
 
 // waits are the words that a time to wait follows in messages: "Please try again in 7m12s" is OpenAI's and Groq's, "Please
 // retry in 34.07s" Google's, "retry after 26 seconds" Azure's, "please try again after 1 seconds" Moonshot's, and "Please wait
-// 10 hours 58 minutes" GitHub's (https://github.com/microsoft/vscode-copilot-release/issues/3519).
-var waits = [...]string{"try again in ", "retry in ", "retry after ", "try again after ", "please wait "}
+// 10 hours 58 minutes" GitHub's (https://github.com/microsoft/vscode-copilot-release/issues/3519). "Your quota will reset after
+// 15h57m40s" is Google's (https://github.com/agent-tools-org/ai-dispatch/issues/57).
+var waits = [...]string{
+	"try again in ", "retry in ", "retry after ", "try again after ", "please wait ", "reset after ", "resets after ", "reset in ", "resets in ",
+}
 
 // units are those of times in messages, whose beginnings tell them apart.
 var units = [...]struct {

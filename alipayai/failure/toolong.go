@@ -48,11 +48,12 @@ var longCodes = map[string]bool{
 	"characters_too_long":        true, // Baidu: https://cloud.baidu.com/doc/qianfan-api/s/Om9b4yj3w
 	"tokens_too_long":            true,
 	"ContextWindowExceededError": true, // LiteLLM
+	"sid.10907":                  true, // Spark: see kinds
 }
 
 // isTooLong reports whether a refusal says that the conversation is longer than the model takes.
 func isTooLong(code string, reported *wire.Failure) bool {
-	if longCodes[code] || longCodes[reported.Type] {
+	if longCodes[code] || longCodes[reported.Type] || longCodes[reported.Reason] {
 		return true
 	}
 	message := strings.ToLower(reported.Message)

@@ -73,6 +73,8 @@ type envelope struct {
 	// tier is the service tier that the answer names, and elsewhere the usage that stands in another place than its own.
 	tier      string
 	elsewhere Usage
+	// ofSpark says that the answer has a "sid", as iFlytek's Spark names a call.
+	ofSpark bool
 	// succeeded says that what is around the answer calls it a success, whatever its member code is.
 	succeeded bool
 	choices   choiceSet
@@ -222,6 +224,10 @@ func (s *scanner) envelopeMember(e *envelope, name []byte) error {
 	case "param":
 		var err error
 		e.param, err = s.scalar()
+		return err
+	case "sid":
+		v, err := s.scalar()
+		e.ofSpark = v.Kind() == '"' && len(v) > len(`""`)
 		return err
 	default:
 		if bytes.HasSuffix(name, []byte("_response")) {

@@ -112,8 +112,8 @@ func (p *errorParts) failure() *Failure {
 	}
 	f.refine(p.inner)
 	f.refine(quotedFailure(p.message))
-	if heard := words(p.raw); f.Message == openRouterFailed && heard != "" {
-		f.Message = cleanText(openRouterFailed+": "+heard, maxMessage)
+	if heard := words(p.raw); heard != "" && strings.HasSuffix(f.Message, openRouterFailed) {
+		f.Message = cleanText(f.Message+": "+heard, maxMessage)
 	}
 	return &f
 }
@@ -145,5 +145,5 @@ func quotedFailure(message jsontext.Value) *Failure {
 }
 
 // openRouterFailed is what OpenRouter says of any failure of a provider behind it, whose own words are in metadata.raw:
-// https://openrouter.ai/docs/api/errors.
+// https://openrouter.ai/docs/api/errors. A gateway before it may say whose it is: https://github.com/anomalyco/opencode/issues/24462.
 const openRouterFailed = "Provider returned error"

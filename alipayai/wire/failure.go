@@ -27,7 +27,8 @@ type Failure struct {
 	Type    string // "type" of OpenAI's form
 	Param   string // "param" of OpenAI's form
 	// Reason is that of a google.rpc.ErrorInfo, which says more than Google's code and status: API_KEY_INVALID comes under 400; and
-	// OpenRouter's in error.metadata, and Anthropic's error.details.error_code.
+	// OpenRouter's in error.metadata, and Anthropic's error.details.error_code. Of iFlytek's Spark, whose codes are numbers, it is the
+	// code with the name of what it has beside it: sid.10013 (https://www.xfyun.cn/doc/spark/X1http.html).
 	Reason string
 	// Daily says that the limit is one of a day, by a google.rpc.QuotaFailure (packages/core/src/utils/googleQuotaErrors.ts of
 	// google-gemini/gemini-cli).
@@ -96,6 +97,9 @@ func (e *envelope) conclude() {
 	}
 	if f.Code == "" && f.Type == "" && FinishWord(e.FinishReason) == contentFilter {
 		f.Code = contentFilter
+	}
+	if e.ofSpark && f.Reason == "" && isFailureText(f.Code) {
+		f.Reason = "sid." + f.Code // by numbers that mean something else elsewhere
 	}
 	if isStatusText(f.Message) { // {"statusCode":400,"error":"Bad Request","message":..}
 		f.Message = cmp.Or(words(e.message), f.Message)
