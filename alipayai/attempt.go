@@ -143,6 +143,7 @@ func (q at) readAnswer(x *upstream.Exchange) (*Answer, *failure.Failure) {
 	f := q.failed(x, parsed.Failure, body, event)
 	if generates(parsed) {
 		f.AfterContent()
+		f.Used = parsed.Usage
 	}
 	return nil, f
 }
@@ -150,12 +151,17 @@ func (q at) readAnswer(x *upstream.Exchange) (*Answer, *failure.Failure) {
 // accepted makes an answer of a success, unless it is none to the call or the guard refuses it. received is what has come.
 func (q at) accepted(x *upstream.Exchange, a *Answer, parsed wire.Answer, received *bytes.Buffer) (*Answer, *failure.Failure) {
 	if !parsed.HasChoices && q.Endpoint.HasChoices() {
-		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
+		f := failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
+		f.Used = parsed.Usage
+		return nil, f
+	}
+	if parsed.Silent { // as a stream that ends before any content: https://github.com/diegosouzapw/OmniRoute/issues/7000
+		return nil, failure.BadAnswer(failure.CodeTruncated, "the provider's answer has no content, and does not say that it is whole")
 	}
 	if !q.Endpoint.AnsweredBy(a.body.Bytes()) {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is one to something else")
 	}
-	if f := q.brokenOff(x, parsed, received.Bytes()); f != nil {
+	if f := q.brokenOff(x, parsed, a.body.Bytes(), received.Bytes()); f != nil {
 		return nil, f
 	}
 	native := q.native() != nil && !q.Request.Stream
@@ -212,12 +218,37 @@ func refusal(status int, body []byte) *wire.Failure {
 }
 
 // brokenOff makes the failure of an answer whose finish reason is one. What there is
-// of it was paid for: it goes to the client where no other provider can be asked.
-func (q at) brokenOff(x *upstream.Exchange, parsed wire.Answer, body []byte) *failure.Failure {
-	if _, bad := failure.FinishClass(parsed.FinishReason); !bad || parsed.Content && !q.route.alternatives {
+// of it was paid for, and is not asked for again: it goes to the client where no other provider can be asked. Where
+// its text is the failure that it reports, it goes nowhere: what says by no word that is known what failed may be half an answer.
+func (q at) brokenOff(x *upstream.Exchange, parsed wire.Answer, whole, received []byte) *failure.Failure {
+	code := wire.FinishCode(parsed.FinishReason)
+	if _, bad := failure.FinishClass(code); !bad {
 		return nil
 	}
-	return q.failed(x, &wire.Failure{Code: wire.FinishCode(parsed.FinishReason), Message: brokenOffMessage}, body, nil)
+	reported := &wire.Failure{Code: code, Message: brokenOffMessage}
+	if code == wire.FinishErrorText {
+		reported = finishedBy(whole)
+	} else if parsed.Content && !q.route.alternatives {
+		return nil
+	}
+	f := q.failed(x, reported, received, nil)
+	if code == wire.FinishErrorText && f.Class != failure.Retry {
+		parsed.Content = false
+	} else if parsed.Content && !q.route.alternatives {
+		return nil
+	}
+	if generates(parsed) {
+		f.AfterContent()
+		f.Used = parsed.Usage
+	}
+	return f
+}
+
+// finishedBy gives what a choice says that ends in [wire.FinishErrorText].
+func finishedBy(data []byte) *wire.Failure {
+	reported := wire.ParseRefusal([]byte(wire.ErrorText(data)))
+	reported.Code, reported.Message = cmp.Or(reported.Code, wire.FinishErrorText), cmp.Or(reported.Message, brokenOffMessage)
+	return &reported
 }
 
 const brokenOffMessage = "the provider broke its answer off"

@@ -58,6 +58,8 @@ type stream struct {
 	// ending is how much of an answer it is, once it is done.
 	ending wire.Ending
 	usage  wire.Usage
+	// filtered says that the provider's filter has refused the prompt, where no content comes.
+	filtered bool
 	// content is how many bytes of content have come, as JSON, in contentEvents events.
 	content, contentEvents int64
 	// broken is what has ended the stream before its end.
@@ -126,6 +128,8 @@ func (s *stream) open() (*Answer, *failure.Failure) {
 		chunk, f := s.readEvent()
 		switch {
 		case f != nil:
+		case s.done && s.finish == "" && s.contentEvents == 0 && s.filtered:
+			f = s.call.at(s.provider).failed(s.Exchange, wire.PromptFiltered(), nil, nil)
 		case s.done && s.finish == "" && s.contentEvents == 0:
 			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
 		case chunk.Content || s.pending.Len() <= largeEvent:
@@ -194,6 +198,7 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 		}
 		if s.contentEvents > 0 || generates(chunk.Answer) || generates(wire.Answer{Usage: s.usage}) {
 			f.AfterContent()
+			f.Used = s.usage.With(chunk.Usage)
 		}
 		return chunk, f
 	}
@@ -208,6 +213,7 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 		s.finish = chunk.FinishReason
 	}
 	s.usage = s.usage.With(chunk.Usage)
+	s.filtered = s.filtered || chunk.Filtered
 	if s.refused != nil {
 		return chunk, s.refused // what it has brought is paid for
 	}
@@ -276,9 +282,7 @@ func (s *stream) failureOf(chunk wire.Chunk, data []byte) *wire.Failure {
 	}
 	code := wire.FinishCode(chunk.FinishReason)
 	if code == wire.FinishErrorText {
-		reported := wire.ParseRefusal([]byte(wire.ErrorText(data)))
-		reported.Code, reported.Message = cmp.Or(reported.Code, code), cmp.Or(reported.Message, brokenOffMessage)
-		return &reported
+		return finishedBy(data)
 	}
 	if _, bad := failure.FinishClass(code); bad && (s.contentEvents == 0 && !chunk.Content || code == "error" || code == "function_call_filter") {
 		return &wire.Failure{Code: code, Message: brokenOffMessage}
@@ -315,7 +319,7 @@ func (u *untranslated) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk,
 	canonical, chunk, err := u.StreamDecoder.Decode(u.scratch[:0], event)
 	u.scratch = canonical
 	switch {
-	case err != nil || chunk.Failure != nil || event.IsVoid():
+	case err != nil || chunk.Failure != nil || chunk.Again || event.IsVoid():
 	case chunk.Done && bytes.HasPrefix(event.Data, []byte("[DONE]")): // an end of OpenAI's form
 		dst = u.ownEnd(dst)
 	default:

@@ -43,7 +43,7 @@ func TestPublicReports(t *testing.T) {
 		// So does Google of the gateway's key, and a proxy that quotes it.
 		"https://github.com/yym68686/uni-api/issues/140":           {chatBody("hello"), says(400, "["+googleKey+"]"), 502, "API key"},
 		"https://github.com/can1357/oh-my-pi/issues/449":           {chatBody("hello"), says(400, `{"error":{"message":`+strconv.Quote(googleKey)+`,"code":400,"status":"Bad Request"}}`), 502, "API key"},
-		"https://github.com/apache/rocketmq-dashboard/issues/2178": {streamBody("hello"), says(200, "data: {\"error\":{\"message\":\"quota exceeded\"}}\n\ndata: [DONE]\n\n", event, sse), 503, sse},
+		"https://github.com/apache/rocketmq-dashboard/issues/2178": {streamBody("hello"), says(200, "data: {\"error\":{\"message\":\"quota exceeded\"}}\n\ndata: [DONE]\n\n", event, sse), 502, sse},
 		"https://github.com/doublewordai/control-layer/pull/1800":  {streamBody("hello"), says(200, "data: {\"error\":{\"code\":429,\"message\":\"slow down\"}}\n\n", event, sse), 429, sse},
 		"https://github.com/langwatch/langwatch/issues/7027":       {chatBody("hello"), says(429, `{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429}}`, "X-RateLimit-Remaining", "0"), 429, sse},
 		// An overload that a body, or the first event, tells of under a 200.

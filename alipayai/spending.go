@@ -173,6 +173,8 @@ func (q at) paidAttempt(body []byte, chosen wire.Serving) (*Answer, *failure.Fai
 		q.account.used(a.usage, a.generated(q.Endpoint, q.taken.answered), ledger.Known)
 	case f == nil, !f.Sent, !f.MayHaveExecuted(), f.RefusedUnread():
 		q.account.nothing()
+	case f.Used.OK && f.Used.Total > 0:
+		q.account.used(f.Used, generated{}, ledger.Known)
 	default:
 		q.account.most()
 	}

@@ -27,6 +27,8 @@ type Failure struct {
 	Final bool
 	// Unserved says that nothing behind the upstream serves the model for now: it has asked nothing, and a repeat finds nothing.
 	Unserved bool
+	// Used is what the upstream has counted for what it has generated before it failed; not OK where it says nothing of it.
+	Used wire.Usage
 	// Original is the upstream's whole answer, for a client of the same form; nil where it is not for one to see.
 	Original []byte
 	// Token is the access token that was sent, and UserToken that of a tenant's user.
@@ -145,6 +147,10 @@ func (f *Failure) RefusedUnread() bool {
 
 // AfterContent notes that the same answer had content before it said so: that was generated, and is charged, as it would be again.
 func (f *Failure) AfterContent() { f.refused, f.NoRetry, f.Final = false, true, true }
+
+// unreadable begins what llama.cpp says, under 500, of an answer in which it finds no tool call as its parser knows them
+// (https://github.com/ggml-org/llama.cpp/issues/23838): it was generated, as each repeat would be.
+const unreadable = "failed to parse input at pos "
 
 // TimedOut reports whether the upstream says that it gave up waiting for what
 // lies behind it: that may have executed, and be billed.

@@ -173,6 +173,7 @@ func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule,
 	f.UnsupportedHere = v.class == Fail && !credentialCodes[v.code] &&
 		(translated || v.large || f.Model == ModelRetired || refusesNothing(status, v.code, reported))
 	f.Final = strings.EqualFold(strings.TrimSpace(h.Get("X-Should-Retry")), "false")
+	f.Final = f.Final || v.class == Retry && strings.HasPrefix(begun(reported.Message), unreadable)
 	f.Unserved = hasNoChannel(status, v.code, reported) || v.isUnserved(status)
 	f.refused = v.refused && status < http.StatusBadRequest
 	f.NoRetry = f.mayRepeatItself(status) && !neverServed(status, v.code, reported, h) || f.Final && status >= http.StatusInternalServerError

@@ -33,6 +33,11 @@ type Answer struct {
 	Unfinished bool
 	// Loose: it is not quite in the form of OpenAI's API, whose clients may refuse it: see [looseness].
 	Loose bool
+	// Silent: it is a whole answer that has messages with nothing in them, says of no choice how it ended, and counts nothing that was
+	// generated.
+	Silent bool
+	// Filtered: it has no choices, and says that the prompt was filtered, as Azure does beside them.
+	Filtered bool
 }
 
 // Ending says how much of the whole answer there is: that is unknown where a choice says nothing of how it ended.
@@ -56,6 +61,10 @@ func parseWhole(body []byte, lim Limits, e *envelope) (Answer, error) {
 	}
 	e.Unfinished = e.open
 	e.Loose = e.loose.whole()
+	e.Silent = e.spoke && !e.Content && e.open && e.FinishReason == "" && e.Usage.Completion == 0 && !e.Usage.Implausible
+	if e.Filtered && e.Failure == nil {
+		e.Failure = PromptFiltered()
+	}
 	return e.Answer, nil
 }
 
@@ -63,7 +72,7 @@ func parseWhole(body []byte, lim Limits, e *envelope) (Answer, error) {
 // that is known.
 type envelope struct {
 	Answer
-	code, status, message, typ, param, payload, detail, errors, said, title jsontext.Value
+	code, status, message, typ, param, payload, detail, errors, said, title, filter jsontext.Value
 	// numbered is a code that stands in a place of one vendor's, with its name before it.
 	numbered string
 	// choiceFailure is what a choice has for its error.
@@ -79,6 +88,7 @@ type envelope struct {
 	succeeded bool
 	choices   choiceSet
 	open      bool // a choice has no finish reason
+	spoke     bool // a choice has a message, or a delta
 	loose     looseness
 	// decided are the members seen that decide what the answer is.
 	decided members
@@ -130,6 +140,7 @@ func parseEnvelope(text []byte, lim Limits, e *envelope) error {
 	if e.Usage.OK {
 		e.Usage.Tier = e.tier
 	}
+	e.Filtered = len(e.filter) > 0 && !e.HasChoices && filters(e.filter)
 	return nil
 }
 
@@ -251,6 +262,8 @@ func (e *envelope) undecoded(name []byte) *jsontext.Value {
 		return &e.errors
 	case "error_message", "errorMessage", "error_msg", "errorMsg", "err", "error_description", "reason", "description", "Message", "fault":
 		return &e.said
+	case "prompt_filter_results", "prompt_annotations": // Azure's, the second in old versions
+		return &e.filter
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (s *scanner) choiceMember(e *envelope, c *choice, name []byte) error {
 		err := s.eachMember(func(name []byte) error { return s.contentMember(e, name) })
 		if object {
 			e.loose.spoke(whole)
-			c.says = true
+			c.says, e.spoke = true, true
 		}
 		return err
 	case "text": // of the older form

@@ -14,6 +14,8 @@ type Chunk struct {
 	Done bool
 	// ContentBytes is how long the content is, as JSON; 0 where the format does not tell.
 	ContentBytes int
+	// Again: the event repeats what has come. Clients that speak the format, and take each event by its state, must not get it.
+	Again bool
 }
 
 var done = []byte("[DONE]")
@@ -42,9 +44,9 @@ func ContentBytes(body []byte) int {
 	return e.contentBytes
 }
 
-// IsVoid reports whether the event has fields, but no data, or null for it: some servers send that between two chunks. Clients
-// read a chunk in it, and so must not get it (https://github.com/openai/openai-python/issues/3833). A block without a field,
-// such as a comment, is none.
+// IsVoid reports whether the event has fields, but no data, or null for it: some servers send that between two chunks, and gateways a
+// comment that they have taken for data (https://github.com/mnfst/llm-gateway/issues/2053). Clients read a chunk in it, and so must
+// not get it (https://github.com/openai/openai-python/issues/3833). A block without a field, such as a comment, is none.
 func (ev Event) IsVoid() bool {
 	return ev.saysNothing() && (ev.Data != nil || slices.ContainsFunc(bytes.FieldsFunc(ev.Raw, isLineEnd), func(line []byte) bool { return line[0] != ':' }))
 }
@@ -59,13 +61,13 @@ func (ev Event) AppendComments(dst []byte) []byte {
 
 func isLineEnd(r rune) bool { return r == '\r' || r == '\n' }
 
-// SaysNothing reports whether the event has nothing to read, in whichever format: no data, or null for it, and not the name of an
-// error, which is one all the same.
+// SaysNothing reports whether the event has nothing to read, in whichever format: no data, null or a comment for it, and not the name
+// of an error, which is one all the same.
 func (ev Event) SaysNothing() bool { return ev.saysNothing() && string(ev.Type) != "error" }
 
 func (ev Event) saysNothing() bool {
 	data := bytes.TrimSpace(ev.Data)
-	return len(data) == 0 || string(data) == "null"
+	return len(data) == 0 || data[0] == ':' || string(data) == "null"
 }
 
 // ParseEvent is [ParseChunk] for an event. An event without data, or with null for it, is an empty Chunk. An event of type "error" always has a

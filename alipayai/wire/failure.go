@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -122,6 +123,30 @@ func (e *envelope) conclude() {
 }
 
 const contentFilter = "content_filter"
+
+// PromptFiltered is what an answer reports that has no choices, since its prompt was filtered.
+func PromptFiltered() *Failure {
+	return &Failure{Code: contentFilter, Message: "the provider's filter has refused the prompt"}
+}
+
+// filters reports whether the results of Azure's filters, one for each prompt, say that one was filtered
+// (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter-annotations). Most say what was looked for and not found.
+func filters(results jsontext.Value) bool {
+	var prompts []struct {
+		Results map[string]struct {
+			Filtered bool `json:"filtered"`
+		} `json:"content_filter_results"`
+	}
+	_ = json.Unmarshal(results, &prompts) // what is of another form says nothing
+	for _, prompt := range prompts {
+		for _, result := range prompt.Results {
+			if result.Filtered {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // filtered reads, of an answer whose status is that of a failure, why one of its choices has been filtered: Azure sends what a
 // model of its foundry may not say as a completion under 400 (https://github.com/experientiallabs/experiential/pull/967). Under a

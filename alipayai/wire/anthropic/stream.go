@@ -64,8 +64,8 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	in := d.state
 	switch e.kind {
 	case "message_start":
-		if d.state == betweenBlocks && d.index < 0 { // some servers say it twice
-			return dst, wire.Chunk{}, nil
+		if d.state == betweenBlocks && d.index < 0 {
+			return dst, wire.Chunk{Again: true}, d.startAgain(e)
 		}
 		step, in = d.start, awaitingStart
 	case "content_block_start":
@@ -190,6 +190,19 @@ func (d *decoder) start(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	d.state, d.model, d.usage = betweenBlocks, translate.Unquote(a.model), a.usage
 	d.chunks.head = a.appendHead(nil, "chat.completion.chunk", d.chunks.created)
 	return d.chunks.delta(dst, `{"role":"assistant","content":""}`), d.chunk(), nil
+}
+
+// startAgain reads a message_start that some servers send twice, or many times (https://github.com/MoonshotAI/Kimi-K2.5/issues/33). What
+// it counts is the later word.
+func (d *decoder) startAgain(e event) error {
+	var a answer
+	if err := a.read(e.message); err != nil {
+		return err
+	}
+	if a.usage.ok && a.usage.input > 0 {
+		d.usage = a.usage
+	}
+	return nil
 }
 
 func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {

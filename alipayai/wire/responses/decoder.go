@@ -99,7 +99,7 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		if f == nil {
 			f = &wire.Failure{Code: "server_error", Message: "the response has failed"}
 		}
-		return dst, wire.Chunk{Answer: wire.Answer{Failure: f}}, nil
+		return dst, wire.Chunk{Answer: e.Response.brought(f)}, nil
 	case "response.completed", "response.incomplete":
 		return d.end(dst, &e.Response)
 	}
@@ -163,7 +163,7 @@ func (d *decoder) delta(dst []byte, delta map[string]any) ([]byte, wire.Chunk, e
 
 func (d *decoder) end(dst []byte, r *resource) ([]byte, wire.Chunk, error) {
 	if f := r.failed(); f != nil {
-		return dst, wire.Chunk{Answer: wire.Answer{Failure: f}}, nil
+		return dst, wire.Chunk{Answer: r.brought(f)}, nil
 	}
 	if r.ID != "" {
 		d.id = r.ID

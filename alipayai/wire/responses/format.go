@@ -133,6 +133,18 @@ func (r *resource) failed() *wire.Failure {
 	return nil
 }
 
+// brought is the failure of a response with what had been generated before, which is paid for
+// (https://github.com/robocurve/inspect-robots/issues/448).
+func (r *resource) brought(f *wire.Failure) wire.Answer {
+	a := wire.Answer{Failure: f, Model: r.Model, Content: len(r.Output) > 0}
+	if usage := r.usage(); usage != nil {
+		if counted, err := json.Marshal(usage); err == nil {
+			a.Usage, _ = wire.ReadUsage(counted)
+		}
+	}
+	return a
+}
+
 func (r *resource) usage() map[string]any {
 	if r.Usage == nil {
 		return nil
@@ -230,7 +242,7 @@ func (Format) DecodeAnswer(body []byte, _ wire.Ask) ([]byte, wire.Answer, error)
 		return nil, wire.Answer{}, err
 	}
 	if f := r.failed(); f != nil {
-		return nil, wire.Answer{Failure: f}, nil
+		return nil, r.brought(f), nil
 	}
 	if r.Status == "" && r.Output == nil { // some other body, which may report a failure in another form
 		a, err := wire.ParseBody(body, wire.Limits{})
