@@ -302,6 +302,21 @@ func (a *Answer) Close(delivered bool) {
 // what it gave any more, but for the header that Describe has filled. An answer that is not recycled is the garbage collector's.
 func (a *Answer) Recycle() { a.call.recycle() }
 
+// streamed gives a whole answer as the stream that the client has asked for, and
+// would read nothing else as.
+func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
+	events, err := wire.AppendStream(nil, a.body.Bytes(), includeUsage)
+	if err != nil {
+		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is no chat completion")
+	}
+	a.body = bytes.NewBuffer(events)
+	a.header["Content-Type"] = eventStream
+	return a, nil
+}
+
+// succeeded reports whether a status is one of success. Which of them it is says nothing of an answer.
+func succeeded(status int) bool { return status >= 200 && status < 300 }
+
 // commit makes a the call's answer. After this no other provider can be asked.
 func (c *call) commit(a *Answer) *Answer {
 	a.call = c

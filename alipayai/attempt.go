@@ -202,9 +202,6 @@ func (q at) complete(a *Answer, parsed *wire.Answer) {
 	}
 }
 
-// succeeded reports whether a status is one of success. Which of them it is says nothing of an answer.
-func succeeded(status int) bool { return status >= 200 && status < 300 }
-
 var byteOrderMark = []byte("\ufeff")
 
 // refusal reads a body of which nothing but the status says that it is a failure.
@@ -252,18 +249,6 @@ func finishedBy(data []byte) *wire.Failure {
 }
 
 const brokenOffMessage = "the provider broke its answer off"
-
-// streamed gives a whole answer as the stream that the client has asked for, and
-// would read nothing else as.
-func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
-	events, err := wire.AppendStream(nil, a.body.Bytes(), includeUsage)
-	if err != nil {
-		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is no chat completion")
-	}
-	a.body = bytes.NewBuffer(events)
-	a.header["Content-Type"] = eventStream
-	return a, nil
-}
 
 // failed makes the failure that p reports in its answer, or in an event of its
 // stream, and does what has to be done about it at once.

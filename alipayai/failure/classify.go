@@ -109,7 +109,7 @@ func decide(status int, code string, f *wire.Failure, wait time.Duration) (class
 	if class == Retry && means >= http.StatusInternalServerError && !isTimeoutStatus(means) && (longCodes[code] || longCodes[f.Type]) {
 		return Fail, http.StatusBadRequest // llama.cpp's is a 500: https://github.com/ggml-org/llama.cpp/pull/15780
 	}
-	if class == Retry && means >= http.StatusInternalServerError && strings.HasPrefix(begun(f.Message), brokenHistory) {
+	if class == Retry && means >= http.StatusInternalServerError && ofHistory(f.Message) {
 		return Fail, http.StatusBadRequest
 	}
 	wordless := class == Retry && means == 0 && code == "" // but for its message
@@ -130,9 +130,11 @@ func decide(status int, code string, f *wire.Failure, wait time.Duration) (class
 	return said, cmp.Or(restated, means)
 }
 
-// brokenHistory begins what llama.cpp says, under 500, of the arguments of a call in the request's own messages
-// (https://github.com/am17an/llama.cpp/issues/43, https://github.com/vxcontrol/pentagi/issues/313).
-const brokenHistory = "failed to parse tool call arguments as json"
+// ofHistory reports whether a message is what llama.cpp says, under 500, of the arguments of a call in the request's own messages, which
+// it reads before it generates anything (https://github.com/am17an/llama.cpp/issues/43, https://github.com/vxcontrol/pentagi/issues/313).
+func ofHistory(message string) bool {
+	return strings.HasPrefix(begun(message), "failed to parse tool call arguments as json")
+}
 
 // ofMessage is the status of a refusal of the request, where a message under a success says that it is one and nothing else does: of a
 // conversation that is too long, or of the model; 0 for any other. What it quotes may be the client's.

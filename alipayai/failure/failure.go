@@ -79,7 +79,7 @@ func (f *Failure) mayRepeatItself(status int) bool {
 		return false
 	case status < http.StatusBadRequest:
 		return true
-	case f.Class == Fail && f.Code == wire.CodeContextLength && status >= http.StatusInternalServerError:
+	case f.Class == Fail && status >= http.StatusInternalServerError && (f.Code == wire.CodeContextLength || ofHistory(f.Message)):
 		return false
 	case f.Class == SystemError, f.Status == http.StatusBadGateway:
 		return true
