@@ -317,6 +317,8 @@ func (a *Answer) streamed(includeUsage bool) (*Answer, *failure.Failure) {
 // succeeded reports whether a status is one of success. Which of them it is says nothing of an answer.
 func succeeded(status int) bool { return status >= 200 && status < 300 }
 
+var byteOrderMark = []byte("\ufeff")
+
 // commit makes a the call's answer. After this no other provider can be asked.
 func (c *call) commit(a *Answer) *Answer {
 	a.call = c

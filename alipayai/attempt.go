@@ -202,8 +202,6 @@ func (q at) complete(a *Answer, parsed *wire.Answer) {
 	}
 }
 
-var byteOrderMark = []byte("\ufeff")
-
 // refusal reads a body of which nothing but the status says that it is a failure.
 func refusal(status int, body []byte) *wire.Failure {
 	reported := wire.ParseRefusal(body)
