@@ -130,10 +130,11 @@ func (r *ClientRequest) resolve(find func(id string) (jsontext.Value, bool)) err
 	return nil
 }
 
-// Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read.
+// Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read, and ids that it
+// would refuse.
 func (r *ClientRequest) Sendable() (*wire.Request, error) {
 	for i := range r.items {
-		if r.items[i].unreadable() {
+		if r.items[i].unreadable() || r.items[i].hasRefusedID() {
 			return r.Expanded()
 		}
 	}
@@ -174,7 +175,7 @@ func (r *ClientRequest) Expanded() (*wire.Request, error) {
 			if out[len(out)-1] != '[' {
 				out = append(out, ',')
 			}
-			out = append(out, items[i].text...)
+			out = append(out, items[i].sendable()...)
 		}
 	}
 	expanded, err := wire.ParseRequest(append(out, "]}"...), wire.Limits{})

@@ -287,3 +287,43 @@ func TestSendableItems(t *testing.T) {
 		}
 	}
 }
+
+// Ids that OpenAI refuses are another provider's, or a client's own: items go without, and calls with another one, which their outputs
+// name as well.
+func TestRefusedIDs(t *testing.T) {
+	const said = `"content":[{"type":"output_text","text":"a"}]}`
+	long := strings.Repeat("x", maxID)
+	for source, tt := range map[string]struct{ sent, want string }{
+		"https://github.com/openai/openai-agents-python/issues/1724": {
+			`{"type":"message","id":"__fake_id__","role":"assistant",` + said, `{"type":"message","role":"assistant",` + said,
+		},
+		"https://github.com/can1357/oh-my-pi/issues/284": {
+			`{"type":"reasoning","id":"rs_` + long + `","summary":[],"encrypted_content":"e"}`, `{"type":"reasoning","summary":[],"encrypted_content":"e"}`,
+		},
+		"https://github.com/warpdotdev/warp/issues/11001": {
+			`{"type":"function_call","id":"fc_1","call_id":"_` + long + `","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"_` + long + `","output":"r"}`,
+			`{"type":"function_call","id":"fc_1","call_id":"call_0a5d719aa39b6df61f5c8c6b","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"call_0a5d719aa39b6df61f5c8c6b","output":"r"}`,
+		},
+		"https://github.com/BerriAI/litellm/pull/41590": {
+			`{"type":"custom_tool_call","id":"call_1__thought__` + long + `","call_id":"a","name":"f","input":"i"},{"type":"custom_tool_call_output","call_id":"a","output":"r"}`,
+			`{"type":"custom_tool_call","call_id":"a","name":"f","input":"i"},{"type":"custom_tool_call_output","call_id":"a","output":"r"}`,
+		},
+		"ids that are taken": {
+			`{"type":"message","id":"msg_` + long[4:] + `","role":"assistant",` + said + `,{"type":"function_call","id":"fc_1","call_id":"` + long + `","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"` + long + `","output":"r"},{"type":"web_search_call","id":"ws_1"}`, "",
+		},
+	} {
+		t.Run(source, func(t *testing.T) {
+			if tt.want == "" {
+				tt.want = tt.sent
+			}
+			r, err := ParseClientRequest([]byte(`{"model":"m","input":[` + tt.sent + `,{"role":"user","content":"q"}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent, err := r.Sendable()
+			if want := `{"model":"m","input":[` + tt.want + `,{"role":"user","content":"q"}]}`; err != nil || string(sent.Body) != want {
+				t.Errorf("%v %s\nwant %s", err, sent.Body, want)
+			}
+		})
+	}
+}

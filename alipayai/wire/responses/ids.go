@@ -1,0 +1,54 @@
+package responses
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
+)
+
+// maxID is how long the ids of items and of calls may be: "Invalid 'input[24].call_id': string too long. Expected a string with maximum
+// length 64" in https://github.com/warpdotdev/warp/issues/11001 of other providers' calls, and of items' own ids in
+// https://github.com/can1357/oh-my-pi/issues/284, which are OpenAI's.
+const maxID = 64
+
+// idBegins is how the ids of items begin, by their types: "Invalid 'input[8].id': '__fake_id__'. Expected an ID that begins with 'msg'"
+// in https://github.com/openai/openai-agents-python/issues/1724, and https://github.com/BerriAI/litellm/pull/41590 of calls.
+var idBegins = map[string]string{"message": "msg", "function_call": "fc", "custom_tool_call": "ctc", "reasoning": "rs"}
+
+// hasRefusedID reports whether OpenAI refuses a request for one of the item's ids, which another provider may have given, or a client.
+func (it *item) hasRefusedID() bool {
+	return len(it.callID) > maxID || it.id != "" && !it.hasOwnID()
+}
+
+// hasOwnID reports whether its id is as OpenAI gives them.
+func (it *item) hasOwnID() bool {
+	return len(it.id) <= maxID && strings.HasPrefix(it.id, idBegins[it.kind])
+}
+
+// sendable gives the item without an id that is refused, which says nothing of what it is (https://github.com/NousResearch/hermes-agent/pull/43820),
+// and with another one for its call, the same wherever the call is named.
+func (it *item) sendable() jsontext.Value {
+	if !it.hasRefusedID() {
+		return it.text
+	}
+	out := []byte{'{'}
+	_ = translate.Members(it.text, func(name string, v jsontext.Value) error { // it has been read before
+		switch {
+		case name == "id" && !it.hasOwnID():
+			return nil
+		case name == "call_id" && len(it.callID) > maxID:
+			sum := sha256.Sum256([]byte(it.callID))
+			v = translate.Quote(nil, "call_"+hex.EncodeToString(sum[:12]))
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, translate.Quote(nil, name)...), ':'), v...)
+		return nil
+	})
+	return append(out, '}')
+}
