@@ -91,3 +91,31 @@ func TestParseChatRequest(t *testing.T) {
 		})
 	}
 }
+
+// TestSummaries has what stands in the place of a conversation that was summarized.
+func TestSummaries(t *testing.T) {
+	for name, c := range map[string]struct{ in, out string }{
+		"a summary": {
+			in:  `"messages":[{"role":"user","content":[{"type":"compaction","content":"<s>\"x\"</s>","signature":"c2ln"},{"type":"text","text":"q"}]}]`,
+			out: `"messages":[{"role":"user","content":[{"type":"text","text":"Summary of the conversation so far:\n\n<s>\"x\"</s>"},{"type":"text","text":"q"}]}]`,
+		},
+		"a summary by the model": {
+			in:  `"messages":[{"role":"assistant","content":[{"type":"compaction","content":"s"},{"type":"text","text":"a"}]},{"role":"user","content":"q"}]`,
+			out: `"messages":[{"role":"user","content":"Summary of the conversation so far:\n\ns"},{"role":"assistant","content":"a"},{"role":"user","content":"q"}]`,
+		},
+		"a summary that failed": {
+			in:  `"messages":[{"role":"user","content":"p"},{"role":"assistant","content":[{"type":"compaction","content":null}]},{"role":"user","content":[{"type":"compaction","content":null},{"type":"text","text":"q"}]}]`,
+			out: `"messages":[{"role":"user","content":"p"},{"role":"user","content":"q"}]`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := ParseClientRequest([]byte(`{"model":"m","max_tokens":9,`+c.in+`}`), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := `{"model":"m","max_tokens":9,` + c.out + `}`; !same(t, string(r.Canonical.Body), want) || len(r.Unsupported) > 0 {
+				t.Errorf("%s %v\nwant %s", r.Canonical.Body, r.Unsupported, want)
+			}
+		})
+	}
+}

@@ -120,3 +120,14 @@ func (c *client) searchResult(path string, b clientBlock, to *translate.Parts) e
 		return c.shown(path, b, to)
 	})
 }
+
+// summary gives what a compaction says in the place of all that came before it, which its client may have taken out
+// (platform.claude.com/docs/en/build-with-claude/compaction, https://github.com/vercel/ai/issues/21263): other providers know no
+// such block, and had nothing of the conversation without it. One that failed says nothing.
+func summary(b clientBlock) []byte {
+	text := translate.Characters(b.content)
+	if len(text) == 0 {
+		return nil
+	}
+	return append([]byte(`Summary of the conversation so far:\n\n`), text...)
+}

@@ -87,7 +87,7 @@ func (c *client) block(path string, dec *translate.Decoder) (clientBlock, error)
 // knownBlocks are those that OpenAI's form has something for.
 var knownBlocks = map[string]bool{
 	"text": true, "image": true, "document": true, "search_result": true, "tool_use": true, "tool_result": true,
-	"tool_reference": true, "mid_conv_system": true,
+	"tool_reference": true, "mid_conv_system": true, "compaction": true,
 }
 
 // leaveBlock notes that a block is left out.
@@ -223,6 +223,10 @@ func (c *client) part(path string, b clientBlock, to *translate.Parts) (left jso
 		gone, err = c.document(path, b, to)
 	case "search_result":
 		return nil, c.searchResult(path, b, to)
+	case "compaction":
+		if text := summary(b); len(text) > 0 {
+			to.Text(slices.Concat([]byte{'"'}, text, []byte{'"'}))
+		}
 	default:
 		c.leaveBlock("messages.content", b.kind)
 		return translate.LeftOut("block"), nil // and not a client's own word
@@ -321,6 +325,11 @@ func (c *client) assistant(path string, content jsontext.Value) error {
 			thought = append(thought, translate.Characters(b.thinking)...)
 			c.foreign = c.foreign || len(translate.Characters(b.signature)) == 0
 		case "redacted_thinking":
+			left = true
+		case "compaction":
+			if text := summary(b); len(text) > 0 {
+				c.to().Text("user", text)
+			}
 			left = true
 		case "tool_use":
 			call, err := toolCall(path, b)
