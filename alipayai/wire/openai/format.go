@@ -110,6 +110,10 @@ func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error
 		// After an id, OpenAI's SDK for Python takes each blank line for the end of an event, and reads a chunk in it: of a comment, the
 		// line alone passes (https://github.com/openai/openai-python/issues/2722, https://github.com/theopenco/llmgateway/pull/2334).
 		dst = event.AppendComments(dst)
+	case !chunk.HasChoices && chunk.Loose && isHeartbeat(event):
+		if dst = append(dst, ": ping\n"...); !s.hasIDs {
+			dst = append(dst, '\n')
+		}
 	default:
 		dst = s.append(dst, event, &chunk)
 	}

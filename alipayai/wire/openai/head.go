@@ -72,6 +72,32 @@ func isOfChunk(m member) bool {
 	return m.name == "choices" || m.name == "usage" || slices.Contains(headMembers[:], m.name)
 }
 
+// heartbeats are what events are called, by their name or their type, that only keep a connection alive.
+var heartbeats = map[string]bool{"ping": true, "heartbeat": true, "keepalive": true, "keep_alive": true, "keep-alive": true}
+
+// isHeartbeat reports whether an event has nothing for a client but that the stream goes on. Typed clients read a chunk in it, and fail:
+// https://github.com/anthropics/anthropic-sdk-typescript/issues/734 of OpenAI's SDK for Node and Anthropic's {"type":"ping"}, and so does
+// the AI SDK (https://github.com/janhq/jan/pull/8392). Other events that are no chunk stay: some clients know them.
+func isHeartbeat(event wire.Event) bool {
+	e := edits{body: event.Data}
+	defer e.release()
+	if e.text(span{0, len(event.Data)}).Kind() != '{' {
+		return false
+	}
+	beats := heartbeats[string(event.Type)]
+	members := e.members(span{0, len(event.Data)})
+	for _, m := range members {
+		switch v := e.text(m.value); {
+		case m.name == "type" && heartbeats[translate.Unquote(v)]:
+			beats = true
+		case m.name == "usage" && (v.Kind() == 'n' || v.Kind() == '{' && len(e.members(m.value)) == 0):
+		case isOfChunk(m):
+			return false
+		}
+	}
+	return beats || len(members) == 0
+}
+
 // complete completes the answer, or the chunk, that has those members. Where it may be blank, it may have an empty id and model.
 func (h *head) complete(e *edits, members []member, id string, streamed, blank bool) {
 	first := h.first()

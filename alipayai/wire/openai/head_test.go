@@ -44,14 +44,19 @@ func TestChunkHeads(t *testing.T) {
 	for name, tt := range map[string]struct{ first, sent, want string }{
 		"https://github.com/anomalyco/opencode/issues/39061": {first, `{"choices":[],"cost":"0"}`, `{` + fullHead + `"choices":[],"cost":"0"}`},
 		"https://github.com/anomalyco/opencode/issues/42918": {first, `{"id":"","object":"chat.completion.chunk","created":9,"model":null,"choices":[]}`, `{"id":"c","object":"chat.completion.chunk","created":9,"model":"m","choices":[]}`},
-		"usage":                      {first, `{` + usage + `}`, `{` + fullHead + `"choices":[],` + usage + `}`},
-		"with a choice":              {first, `{"choices":[{"index":0,"delta":{"content":"y"}}]}`, `{` + fullHead + `"choices":[{"index":0,"delta":{"content":"y"}}]}`},
-		"of other values":            {first, `{"id":"d", "object":"chat.completion.chunk","created":9,"model":"n","choices":[]}`, ""},
-		"what is no chunk":           {first, `{"type":"ping"}`, ""},
-		"whose head is not first":    {`{"choices":[` + fullChoice + `],` + strings.TrimSuffix(fullHead, ",") + `}`, `{"choices":[]}`, `{` + fullHead + `"choices":[]}`},
-		"whose head does not fit":    {`{"id":"c","object":"chat.completion.chunk","model":"` + strings.Repeat("m", 222) + `","created":7,"choices":[` + fullChoice + `]}`, `{"created":7,"choices":[]}`, `{"id":"c","object":"chat.completion.chunk","model":"up","created":7,"choices":[]}`},
-		"choices that are null":      {first, `{` + fullHead + `"choices":null}`, `{` + fullHead + `"choices":[]}`},
-		"no choices, and no numbers": {first, `{` + fullHead + `"system_fingerprint":"f"}`, `{"choices":[],` + fullHead + `"system_fingerprint":"f"}`},
+		"usage":            {first, `{` + usage + `}`, `{` + fullHead + `"choices":[],` + usage + `}`},
+		"with a choice":    {first, `{"choices":[{"index":0,"delta":{"content":"y"}}]}`, `{` + fullHead + `"choices":[{"index":0,"delta":{"content":"y"}}]}`},
+		"of other values":  {first, `{"id":"d", "object":"chat.completion.chunk","created":9,"model":"n","choices":[]}`, ""},
+		"what is no chunk": {first, `{"event":{"type":"status"}}`, ""},
+		"https://github.com/anthropics/anthropic-sdk-typescript/issues/734": {first, `{"type": "ping"}`, ": ping"},
+		"a heartbeat that counts nothing":                                   {first, `{"type":"ping","usage":{}}`, ": ping"},
+		"a heartbeat that counts":                                           {first, `{"type":"ping",` + usage + `}`, `{` + fullHead + `"choices":[],"type":"ping",` + usage + `}`},
+		"a heartbeat with a time":                                           {first, `{"type":"keepalive","timestamp":1}`, ": ping"},
+		"an object without members":                                         {first, `{}`, ": ping"},
+		"whose head is not first":                                           {`{"choices":[` + fullChoice + `],` + strings.TrimSuffix(fullHead, ",") + `}`, `{"choices":[]}`, `{` + fullHead + `"choices":[]}`},
+		"whose head does not fit":                                           {`{"id":"c","object":"chat.completion.chunk","model":"` + strings.Repeat("m", 222) + `","created":7,"choices":[` + fullChoice + `]}`, `{"created":7,"choices":[]}`, `{"id":"c","object":"chat.completion.chunk","model":"up","created":7,"choices":[]}`},
+		"choices that are null":                                             {first, `{` + fullHead + `"choices":null}`, `{` + fullHead + `"choices":[]}`},
+		"no choices, and no numbers":                                        {first, `{` + fullHead + `"system_fingerprint":"f"}`, `{"choices":[],` + fullHead + `"system_fingerprint":"f"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.want == "" {
