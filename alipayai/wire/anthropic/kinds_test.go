@@ -64,6 +64,15 @@ func TestKindsOfThinking(t *testing.T) {
 		"disabled":                {`"thinking":{"type":"disabled","budget_tokens":5},"temperature":0.2`, []string{`"temperature":0.2`}, []string{"budget_tokens"}, nil},
 		"beside a tool that must be called": {`"thinking":{"type":"enabled"},"tool_choice":{"type":"function","function":{"name":"f"}},"tools":[{"type":"function","function":{"name":"f"}}]`,
 			[]string{`"tool_choice":{"type":"tool","name":"f"}`}, []string{"thinking"}, []string{"thinking"}},
+		"OpenRouter's budget":              {`"reasoning":{"max_tokens":2048}`, []string{enabled}, nil, nil},
+		"OpenRouter's, unseen":             {`"reasoning":{"max_tokens":2048,"exclude":true}`, []string{`"budget_tokens":2048,"display":"omitted"}`}, nil, nil},
+		"OpenRouter's, by default":         {`"reasoning":{"enabled":true,"exclude":false}`, []string{enabled}, nil, nil},
+		"OpenRouter's, off":                {`"reasoning":{"enabled":false},"temperature":0.2`, []string{`"temperature":0.2`}, []string{"budget_tokens"}, nil},
+		"OpenRouter's and its own":         {`"reasoning":{"max_tokens":4096},` + enabled, []string{enabled}, nil, nil},
+		"OpenRouter's effort":              {`"reasoning":{"effort":"low","summary":"auto"}`, nil, []string{"thinking"}, []string{"reasoning_effort"}},
+		"OpenRouter's other":               {`"reasoning":{"effort":"none","depth":3}`, nil, []string{"thinking"}, []string{"reasoning.depth"}},
+		"OpenRouter's, empty":              {`"reasoning":{}`, nil, []string{"thinking"}, nil},
+		"no object":                        {`"reasoning":true`, nil, []string{"thinking"}, []string{"reasoning"}},
 		"beside a tool that may be called": {`"thinking":{"type":"enabled"},"tool_choice":"auto","tools":[{"type":"function","function":{"name":"f"}}]`, []string{enabled}, nil, nil},
 	})
 }

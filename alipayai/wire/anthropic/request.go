@@ -67,6 +67,7 @@ type request struct {
 	stop                           []byte         // the sequences, with commas between them
 	user, safetyIdentifier         string
 	thinking                       thinking
+	reasoning                      reasoning
 	toolCalls                      bool // the conversation has some
 	ids                            wire.CallIDs
 	called                         []string // the ids of a message's calls, as they are sent
@@ -123,6 +124,8 @@ func (r *request) field(name string, v jsontext.Value) (err error) {
 		})
 	case "thinking":
 		return r.readThinking(v)
+	case "reasoning":
+		return r.readReasoning(v)
 	case "reasoning_effort":
 		if r.effort = translate.Unquote(v); r.effort == "" {
 			r.left.Leave("", name, v)
@@ -170,6 +173,7 @@ func (r *request) stopSequence(path string, v jsontext.Value) error {
 // settle decides what cannot be decided field by field.
 func (r *request) settle() {
 	r.settleTools()
+	r.settleReasoning()
 	r.settleModel()
 	r.settleThinking()
 	if r.temperature != nil && r.topP != nil {

@@ -62,6 +62,64 @@ func (r *request) readThinking(v jsontext.Value) error {
 	return nil
 }
 
+// reasoning is OpenRouter's form of asking for it, which clients that know OpenRouter write for others too:
+// https://openrouter.ai/docs/guides/best-practices/reasoning-tokens, https://github.com/danny-avila/LibreChat/issues/11934.
+type reasoning struct {
+	effort jsontext.Value // a string; nil: not said
+	thinking
+}
+
+// readReasoning reads it. Only Responses' summary says nothing of what the model is to do.
+func (r *request) readReasoning(v jsontext.Value) error {
+	const path = "reasoning"
+	if v.Kind() != '{' {
+		r.left.LeaveOut(path)
+		return nil
+	}
+	return translate.Object(path, v, func(option string, v jsontext.Value) (err error) {
+		t := &r.reasoning.thinking
+		switch {
+		case v.Kind() == 'n':
+		case option == "effort" && v.Kind() == '"':
+			r.reasoning.effort = v
+		case option == "max_tokens" && v.Kind() == '0':
+			t.typ = "enabled"
+			t.budget, err = translate.Count(path+".max_tokens", v, 1)
+		case option == "enabled" && v.Kind() == 'f':
+			t.typ = "disabled"
+		case option == "enabled" && v.Kind() == 't':
+			if t.typ == "" {
+				t.typ = "enabled"
+			}
+		case option == "exclude" && v.Kind() == 't':
+			t.display = jsontext.Value(`"omitted"`)
+		default:
+			r.left.Leave(path, option, v)
+		}
+		return err
+	})
+}
+
+// settleReasoning does what is asked for in OpenRouter's form alone. An effort says how much is to be thought by itself.
+func (r *request) settleReasoning() {
+	asked := r.reasoning
+	switch effort := translate.Unquote(asked.effort); {
+	case effort == "":
+	case r.effort == "":
+		r.effort = effort
+	case r.effort != effort:
+		r.left.LeaveOut("reasoning.effort")
+	}
+	switch {
+	case asked.typ == "":
+		if asked.display != nil && r.thinking.display == nil {
+			r.thinking.display = asked.display
+		}
+	case r.thinking.typ == "" && (asked.effort == nil || asked.budget > 0 || asked.typ == "disabled"):
+		r.thinking = asked.thinking
+	}
+}
+
 // settleThinking brings thinking and what stands beside it together. It gives way to what the answer depends on: a tool
 // that must be called, words that the answer goes on from, and earlier calls, which the API wants to see the thinking of.
 func (r *request) settleThinking() {

@@ -73,6 +73,27 @@ func (e *editor) readEffort() {
 	}
 }
 
+// plainEffort puts the effort of OpenRouter's reasoning, {"effort": "high"}, in its place, where the request has no reasoning_effort:
+// https://openrouter.ai/docs/guides/best-practices/reasoning-tokens. LibreChat sends it, for one
+// (https://github.com/danny-avila/LibreChat/issues/11934).
+func (e *editor) plainEffort() {
+	top := e.members(span{0, len(e.body)})
+	if slices.ContainsFunc(top, func(m member) bool { return m.name == "reasoning_effort" }) {
+		return
+	}
+	for _, m := range top {
+		if m.name != "reasoning" {
+			continue
+		}
+		if options := e.members(m.value); slices.ContainsFunc(options, func(o member) bool { return o.name == "effort" && e.text(o.value).Kind() == '"' }) {
+			e.replace(m.key, quote("reasoning_effort"))
+			e.inside("reasoning", m.value, "effort")
+			e.body, e.list = e.apply(), nil
+		}
+		return
+	}
+}
+
 // isTrue reports whether the request's member of that name is true.
 func (e *editor) isTrue(name string) bool {
 	return slices.ContainsFunc(e.top, func(m member) bool { return m.name == name && e.text(m.value).Kind() == 't' })

@@ -107,8 +107,14 @@ func TestEditsOfVendors(t *testing.T) {
 			"moonshot", request(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{},"anyOf":[{"required":["a"]}]}}}]`),
 			request(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{},"description":"{anyOf: [{\"required\":[\"a\"]}]}"}}}]`), "tools.function.parameters.anyOf",
 		},
-		"moonshot: a temperature":  {"moonshot", request(`"temperature":1.5,"max_tokens":5`), request(`"temperature":1,"max_completion_tokens":5`), "temperature"},
-		"glm: OpenRouter's fields": {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
+		"moonshot: a temperature":          {"moonshot", request(`"temperature":1.5,"max_tokens":5`), request(`"temperature":1,"max_completion_tokens":5`), "temperature"},
+		"openai: OpenRouter's effort":      {"openai", request(`"reasoning":{"effort":"xhigh"}`), request(`"reasoning_effort":"xhigh"`), ""},
+		"openai: OpenRouter's reasoning":   {"openai", request(`"reasoning": {"max_tokens":9,"effort" : "low","exclude":false},"seed":7`), request(`"reasoning_effort": "low","seed":7`), "reasoning.max_tokens"},
+		"google: OpenRouter's effort":      {"google", request(`"reasoning":{"effort":"max"}`), request(`"reasoning_effort":"high"`), ""},
+		"legacy: OpenRouter's and its own": {"legacy", request(`"reasoning":{"effort":"low"},"reasoning_effort":"high"`), request(`"reasoning_effort":"high"`), "reasoning"},
+		"qwen: OpenRouter's, no effort":    {"qwen", request(`"reasoning":{"enabled":true}`), request(""), "reasoning"},
+		"none: OpenRouter's effort":        {"none", request(`"reasoning":{"effort":"low"}`), "", ""},
+		"glm: OpenRouter's fields":         {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := tt.want
