@@ -322,6 +322,8 @@ func (u *untranslated) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk,
 	case err != nil || chunk.Failure != nil || chunk.Again || event.IsVoid():
 	case chunk.Done && bytes.HasPrefix(event.Data, []byte("[DONE]")): // an end of OpenAI's form
 		dst = u.ownEnd(dst)
+	case u.own != nil:
+		dst = u.own.AppendOwn(dst, event)
 	default:
 		dst = append(dst, event.Raw...)
 	}

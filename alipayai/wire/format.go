@@ -95,8 +95,11 @@ type StreamDecoder interface {
 	End(dst []byte) (appended []byte, last Chunk, ok bool)
 }
 
-// OwnEnder is a [StreamDecoder] of a format whose last event some servers leave out, or put another one in its place.
+// OwnEnder is a [StreamDecoder] of a format whose last event some servers leave out, or put another one in its place, and of whose
+// others they leave out what its clients look into.
 type OwnEnder interface {
+	// AppendOwn appends the event that was decoded last for a client that speaks the format: as it came, with what it lacks.
+	AppendOwn(dst []byte, ev Event) []byte
 	// AppendOwnEnd appends that event in the format's own form, for a client that speaks it.
 	AppendOwnEnd(dst []byte) []byte
 }

@@ -41,7 +41,8 @@
 // Each earlier call has one result, as the API wants it: see toolResult. A number that is the default of both APIs is not sent, since some models refuse sampling parameters altogether. By the
 // version in its name, a model gets no temperature and top_p, and adaptive thinking for a budget, from 4.7 on; a user's word
 // behind a last one of the assistant's from 4.6 on; and from 5.5 on no demand for a tool.
-// reasoning_effort is output_config.effort where the model takes one. thinking cannot go on through tool calls: the API wants the
+// reasoning_effort is output_config.effort where the model takes one, and so is the effort of OpenRouter's reasoning, whose max_tokens,
+// enabled and exclude are thinking. thinking cannot go on through tool calls: the API wants the
 // signed thinking of the turn before, which OpenAI's form cannot hold. Blocks of white space only are left out, since the
 // API refuses them. All that is left out and would have mattered is in [wire.Encoded.Unsupported].
 //

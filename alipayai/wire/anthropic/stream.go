@@ -157,11 +157,6 @@ func (d *decoder) End(dst []byte) ([]byte, wire.Chunk, bool) {
 	return dst, last, err == nil
 }
 
-// AppendOwnEnd implements [wire.OwnEnder].
-func (d *decoder) AppendOwnEnd(dst []byte) []byte {
-	return append(dst, "event: message_stop\n"+`data: {"type":"message_stop"}`+"\n\n"...)
-}
-
 // other is for ping, error and the events that are not known, which are to be ignored, says Anthropic's guide.
 func other(dst []byte, ev wire.Event, e event) ([]byte, wire.Chunk, error) {
 	chunk, err := wire.ParseEvent(ev)

@@ -39,7 +39,7 @@ func (d *Dialect) edit(ask wire.Ask) wire.Encoded {
 	e := editor{Dialect: d, ask: ask, left: make(map[string]struct{}), model: model, ids: wire.CallIDs{Form: d.CallID}}
 	e.body = ask.WithModel(ask.UpstreamModel)
 	defer e.release()
-	if d.Rules["reasoning"].Leave && bytes.Contains(e.body, []byte(`"reasoning"`)) { // nor one that is spelt otherwise
+	if bytes.Contains(e.body, []byte(`"reasoning"`)) { // nor one that is spelt otherwise
 		e.plainEffort()
 	}
 	e.request()

@@ -113,6 +113,7 @@ func TestEditsOfVendors(t *testing.T) {
 		"google: OpenRouter's effort":      {"google", request(`"reasoning":{"effort":"max"}`), request(`"reasoning_effort":"high"`), ""},
 		"legacy: OpenRouter's and its own": {"legacy", request(`"reasoning":{"effort":"low"},"reasoning_effort":"high"`), request(`"reasoning_effort":"high"`), "reasoning"},
 		"qwen: OpenRouter's, no effort":    {"qwen", request(`"reasoning":{"enabled":true}`), request(""), "reasoning"},
+		"mistral: OpenRouter's effort":     {"mistral", request(`"reasoning":{"effort":"low"}`), request(`"reasoning_effort":"high"`), ""},
 		"none: OpenRouter's effort":        {"none", request(`"reasoning":{"effort":"low"}`), "", ""},
 		"glm: OpenRouter's fields":         {"glm", request(`"session_id":"s","trace":{},"image_config":{}`), request(""), "image_config,session_id,trace"},
 	} {
