@@ -8,16 +8,16 @@ import (
 // TestPublicReportsOfAnswers has answers that clients of other gateways, which are not of this project, could not read.
 func TestPublicReportsOfAnswers(t *testing.T) {
 	const (
-		stop   = `"delta":{},"finish_reason":"stop"`
-		calls  = `"delta":{},"finish_reason":"tool_calls"`
-		hello  = `"delta":{"role":"assistant","content":"x"}`
-		call   = `"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]}`
-		nobody = `"delta":{"tool_calls":[{"index":0,"type":"function","function":{"name":"f","arguments":"{}"}}]}`
-		patch  = `"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"apply_patch","arguments":"{\"input\":\"*** Begin\"}"}}]}`
-		custom = `"tools":[{"type":"custom","name":"apply_patch"}],`
-		data   = `data: {"type":"`
-		asked  = `"stream_options":{"include_usage":true},`
-		none   = `"usage":{"prompt_tokens":4,"completion_tokens":6,"total_tokens":10}`
+		stop    = `"delta":{},"finish_reason":"stop"`
+		calls   = `"delta":{},"finish_reason":"tool_calls"`
+		hello   = `"delta":{"role":"assistant","content":"x"}`
+		call    = `"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]}`
+		unnamed = `"delta":{"tool_calls":[{"index":0,"type":"function","function":{"name":"f","arguments":"{}"}}]}`
+		patch   = `"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"apply_patch","arguments":"{\"input\":\"*** Begin\"}"}}]}`
+		custom  = `"tools":[{"type":"custom","name":"apply_patch"}],`
+		data    = `data: {"type":"`
+		asked   = `"stream_options":{"include_usage":true},`
+		none    = `"usage":{"prompt_tokens":4,"completion_tokens":6,"total_tokens":10}`
 	)
 	between := func(stream, event string) string { return strings.Replace(stream, "data: {", event+"data: {", 1) }
 	own := func(members string) string {
@@ -37,7 +37,7 @@ func TestPublicReportsOfAnswers(t *testing.T) {
 		"https://github.com/SaladDay/cc-switch-cli/issues/387":       {door: "responses", stream: true, answer: chunksOf(`"delta":{"reasoning_content":"hm"}`, hello, call, calls), has: []string{`"item":{"type":"reasoning"`, data + "response.output_item.done", `"item":{"type":"message"`, data + "response.output_text.delta", data + "response.output_item.done", `"item":{"type":"function_call"`, data + "response.output_item.done"}},
 		"https://github.com/azerozero/grob/pull/386":                 {door: "responses", stream: true, answer: chunksOf(hello, stop), has: []string{`"response":{"id":"resp_`, `"item":{"type":"message","id":"msg_`, `"item_id":"msg_`, `"text":"x"`, data + `response.completed","response":{"id":"resp_`, `"text":"x"`}},
 		"https://github.com/sipeed/picoclaw/pull/2437":               {door: "responses", stream: true, answer: chunksOf(hello, call, calls), has: []string{data + "response.completed", `"output":[{"type":"message"`, `"text":"x"`, `{"type":"function_call"`, `"call_id":"a"`}},
-		"https://github.com/router-for-me/CLIProxyAPI/issues/4219":   {door: "responses", stream: true, answer: chunksOf(nobody, calls), has: []string{data + "response.output_item.added", `"call_id":"call_`, data + "response.function_call_arguments.delta", data + "response.output_item.done", `"call_id":"call_`}, lacks: `"call_id":""`},
+		"https://github.com/router-for-me/CLIProxyAPI/issues/4219":   {door: "responses", stream: true, answer: chunksOf(unnamed, calls), has: []string{data + "response.output_item.added", `"call_id":"call_`, data + "response.function_call_arguments.delta", data + "response.output_item.done", `"call_id":"call_`}, lacks: `"call_id":""`},
 		"https://github.com/mnfst/llm-gateway/pull/1900":             {door: "responses", stream: true, answer: chunksOf(call, calls), has: []string{`"arguments":""`, data + "response.function_call_arguments.delta", data + "response.function_call_arguments.done", `"arguments":"{\"x\":1}"`, data + "response.output_item.done", `"name":"f","arguments":"{\"x\":1}"`}},
 		"https://github.com/decolua/9router/issues/1371":             {door: "responses", members: custom, stream: true, answer: chunksOf(patch, calls), has: []string{`"item":{"type":"custom_tool_call"`, `"input":""`, data + "response.custom_tool_call_input.delta", `"delta":"*** Begin"`, data + "response.custom_tool_call_input.done", `"input":"*** Begin"`}, lacks: "function_call"},
 		"https://github.com/Wei-Shaw/sub2api/issues/5659":            {door: "responses", members: custom, answer: completionOf(strings.Replace(patch, "delta", "message", 1)+`,"finish_reason":"tool_calls"`, ""), has: []string{`{"type":"custom_tool_call"`, `"input":"*** Begin"`}, lacks: "function_call"},
