@@ -244,4 +244,8 @@ func (d *direct) closeIdle() {
 		c.close()
 	}
 	d.idle, d.closed = nil, true
+	if d.expiry != nil { // which would keep d, and the configuration that it is of, for as long as a connection may idle
+		d.expiry.Stop()
+		d.expiry = nil
+	}
 }

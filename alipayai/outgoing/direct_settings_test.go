@@ -10,12 +10,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/caddy-alipayai/gateway/internal/badupstream"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // What only net/http can do is left to it: by the settings, by the request, and by what the connection is.
@@ -120,6 +123,47 @@ func TestDirectOverTLS(t *testing.T) {
 					t.Errorf("after request %d: %d origins are spoken to directly", i, n)
 				}
 			}
+		})
+	}
+}
+
+// A Transport that nobody has any more is gone once its connections are closed, and with it what its settings refer to, such as the
+// configuration that a reload has replaced.
+func TestClosedConnectionsKeepNothing(t *testing.T) {
+	for name, use := range map[string]func(connections *Transport, req *http.Request){
+		"never used": func(*Transport, *http.Request) {},
+		"idle": func(connections *Transport, req *http.Request) {
+			see(connections, req)
+		},
+		"in use": func(connections *Transport, req *http.Request) {
+			resp, err := Send(connections, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			connections.CloseIdleConnections()
+			_, _ = io.Copy(io.Discard, resp.Body)
+		},
+		"used again": func(connections *Transport, req *http.Request) {
+			see(connections, req)
+			connections.CloseIdleConnections()
+			see(connections, newPost(req.Context(), t, "http://"+req.Host, "{}"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &scripted{answers: []string{whole, whole}}
+			base, transport := s.serve(t, badupstream.HTTP1)
+			kept := func() weak.Pointer[net.Dialer] {
+				configuration, own := new(net.Dialer), transport.Clone()
+				own.DialContext = configuration.DialContext
+				connections := NewTransport(own)
+				use(connections, newPost(t.Context(), t, base, "{}"))
+				connections.CloseIdleConnections()
+				return weak.Make(configuration)
+			}()
+			testwait.For(t, 10*time.Second, "the configuration is gone", func() bool {
+				runtime.GC()
+				return kept.Value() == nil
+			})
 		})
 	}
 }
