@@ -127,7 +127,7 @@ func TestDirectOverTLS(t *testing.T) {
 	}
 }
 
-// A Transport that nobody has any more is gone once its connections are closed, and with it what its settings refer to, such as the
+// A Transport without a user is gone once its connections are closed, and with it what its settings refer to, such as the
 // configuration that a reload has replaced.
 func TestClosedConnectionsKeepNothing(t *testing.T) {
 	for name, use := range map[string]func(connections *Transport, req *http.Request){
