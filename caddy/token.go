@@ -266,7 +266,7 @@ func (u *upstreams) tokenEndpoint(option, simulated string, asked *Token, p *ups
 // cannot be guessed by the name that it gives in the store.
 func (u *upstreams) shareTokens(source *token.Source, logger *zap.Logger, identity ...string) {
 	key := hashAll(identity)
-	source.Share = u.store.tokens(u.sealing, string(key[:]))
+	source.Share, source.Hold = u.store.tokens(u.sealing, string(key[:])), u.store.hold
 	source.OnShare = func(err error) {
 		switch {
 		case err == nil:

@@ -180,6 +180,40 @@ func TestReplicaWithoutRedisGetsItsOwnToken(t *testing.T) {
 	}
 }
 
+// TestTokenOutlivesItsConfiguration replaces a configuration while the endpoint is asked for a token: that is shared all the same.
+func TestTokenOutlivesItsConfiguration(t *testing.T) {
+	asked, answer := make(chan struct{}, 10), make(chan struct{})
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-answer
+		_, _ = io.WriteString(w, `{"access_token":"access","expires_in":3600}`)
+	}))
+	t.Cleanup(tokens.Close)
+	t.Setenv("TEST_SECRET", oauthSecret)
+	g := newSharingRig(t)
+	g.vars["tokens"] = tokens.URL
+	const app = withEncryptionKey + "\n" + `
+	provider other {
+		profile alipay
+		base_url http://${api}
+		client_id other
+		key 1 {env.TEST_HMAC_KEY}
+		token ${tokens} {env.TEST_SECRET}
+	}`
+	g.start(app, "")
+	<-asked
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	close(answer)
+	g.eventually("the end of what the configuration held", func() bool { return len(references()) == 0 })
+	g.start(app, "")
+	g.stop()
+	if len(asked) > 0 || strings.Contains(g.logs(), "not shared") {
+		t.Errorf("the endpoint was asked %d times more; %s", len(asked), g.logs())
+	}
+}
+
 // TestExitKeepsTheNextRefreshToken ends the process, or replaces the configuration, while the endpoint redeems the refresh
 // token.
 func TestExitKeepsTheNextRefreshToken(t *testing.T) {

@@ -96,7 +96,7 @@ func (u *upstreams) buildUsers(ctx caddy.Context, p *upstream.Provider, c *UserT
 	logger := u.logger.With(zap.String("provider", p.Name))
 	users := &consent.Consents{
 		Provider: strings.Join([]string{p.Name, grant.URL, grant.ClientID}, " "),
-		Store:    u.store.consents(ctx.Storage()), Seal: u.sealing, Memory: memory, Grant: grant, Redemptions: u.redemptions(), Now: time.Now,
+		Store:    u.store.consents(ctx.Storage()), Seal: u.sealing, Memory: memory, Grant: grant, Redemptions: u.redemptions(), Hold: u.store.hold, Now: time.Now,
 		Page: consent.Page{
 			Authorize: authorize, ClientID: grant.ClientID, Scope: asked.Scope,
 			Form: form, PKCE: !c.NoPKCE && (form == "" || form == token.FormOAuth),

@@ -47,6 +47,8 @@ type Consents struct {
 	Grant *token.Grant
 	// Redemptions counts the refresh tokens that are being redeemed, for the end of the process; nil for nothing.
 	Redemptions *token.Redemptions
+	// Hold keeps Store while a token is fetched, as that of [token.Source]; nil for nothing.
+	Hold func() (release func())
 	// Page is where users give their consent.
 	Page Page
 	// OnFetch, if set, is called at the end of each request for a token.
@@ -165,7 +167,7 @@ func (c *Consents) source(key string, e entry) *token.Source {
 	return &token.Source{
 		Cell: e.cell, Fetcher: c.Grant, RefreshToken: e.Refresh, Store: stored{},
 		Share: share{c: c, key: key, id: e.ID, lease: e.lease}, Now: c.Now, OnFetch: c.OnFetch,
-		Redemptions: c.Redemptions,
+		Redemptions: c.Redemptions, Hold: c.Hold,
 	}
 }
 

@@ -42,6 +42,9 @@ type Source struct {
 	Redemptions *Redemptions
 	// Share is where replicas have the token in common; nil for none.
 	Share Share
+	// Hold, if set, is called when a token begins to be fetched, and what it gives when that has ended, which may be after all who
+	// asked for it: until then Share and Store are used.
+	Hold func() (release func())
 	// Now is the local time.
 	Now func() time.Time
 	// OnFetch, if set, is called at every fetch's end.
@@ -150,7 +153,12 @@ func (s *Source) fetch(now time.Time) (chan struct{}, error) {
 	if mine {
 		// Detached from every caller: one that leaves must not end the
 		// request that the others wait for.
+		release := func() {}
+		if s.Hold != nil {
+			release = s.Hold()
+		}
 		go func() {
+			defer release()
 			t, asked, err := s.renew()
 			now := s.Now()
 			if err == nil && !t.valid(now) {
