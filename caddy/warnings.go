@@ -185,13 +185,15 @@ func (w *warnings) unauthenticated(server *caddyhttp.Server) {
 // by then, as the order of a route may have it, or a second alipayai_proxy that is meant as the first one's fallback.
 func (w *warnings) unreached(server *caddyhttp.Server) {
 	for _, route := range server.NamedRoutes {
-		w.behindProxies(caddyhttp.RouteList{*route})
+		w.behindProxies(caddyhttp.RouteList{*route}, false)
 	}
-	w.behindProxies(server.Routes)
+	w.behindProxies(server.Routes, false)
 }
 
-// behindProxies goes through routes in their order, and reports whether a proxy answers each request there.
-func (w *warnings) behindProxies(routes caddyhttp.RouteList) (answered bool) {
+// behindProxies goes through routes in their order, and reports whether a proxy has answered each request behind them; answered says
+// that one has before. Of the routes of a group, as those of handle are, a request takes the first that matches.
+func (w *warnings) behindProxies(routes caddyhttp.RouteList, answered bool) bool {
+	open := make(map[string]bool) // the groups in which a request may be taken by a route that does not answer it
 	for _, route := range routes {
 		here := answered
 		for _, handler := range route.Handlers {
@@ -208,10 +210,13 @@ func (w *warnings) behindProxies(routes caddyhttp.RouteList) (answered bool) {
 						zap.String("handler", string(h.(caddy.Module).CaddyModule().ID)))
 				}
 			case *caddyhttp.Subroute:
-				here = w.behindProxies(h.Routes) || here
+				here = w.behindProxies(h.Routes, here)
 			}
 		}
-		answered = answered || here && len(route.MatcherSets) == 0 && route.Group == ""
+		if route.Group != "" && !here {
+			open[route.Group] = true
+		}
+		answered = answered || here && len(route.MatcherSets) == 0 && !open[route.Group]
 	}
 	return answered
 }

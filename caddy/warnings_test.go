@@ -305,6 +305,12 @@ func TestWarningOfASecondProxy(t *testing.T) {
 		"for some behind all":    {"route {\nalipayai_proxy alipay\nalipayai_proxy /small/* other\n}", 1},
 		"in two handles":         {"handle /small/* {\nalipayai_proxy other\n}\nhandle {\nalipayai_proxy alipay\n}", 0},
 		"in one of two handles":  {"handle /small/* {\nalipayai_proxy other\nalipayai_proxy alipay\n}\nhandle {\nalipayai_proxy alipay\n}", 1},
+		"in a handle behind":     {"route {\nalipayai_proxy alipay\nhandle /small/* {\nalipayai_proxy other\n}\n}", 1},
+		"behind a handle of all": {"handle {\nalipayai_proxy alipay\n}\nalipayai_proxy other", 1},
+		"behind two handles":     {"handle /small/* {\nalipayai_proxy other\n}\nhandle {\nalipayai_proxy alipay\n}\nalipayai_proxy other", 1},
+		"behind one that passes": {"handle /small/* {\nvars a b\n}\nhandle {\nalipayai_proxy alipay\n}\nalipayai_proxy other", 0},
+		"behind one for some":    {"handle /small/* {\nalipayai_proxy alipay\n}\nalipayai_proxy other", 0},
+		"in a route behind":      {"route {\nroute {\nalipayai_proxy alipay\n}\nroute {\nroute /small/* {\nalipayai_proxy other\n}\n}\n}", 1},
 		"of errors of the first": {"alipayai_proxy alipay\nhandle_errors {\nalipayai_proxy other\n}", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
