@@ -2,6 +2,8 @@ package alipayai_test
 
 import (
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -90,5 +92,47 @@ func TestStreamFailsInEveryFormat(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// unterminated is a stream whose last event lacks its blank line.
+func unterminated(events ...string) turn {
+	return says(200, strings.TrimSuffix("data: "+strings.Join(events, "\n\ndata: "), "\n"), "Content-Type", "text/event-stream")
+}
+
+// TestStreamsWithoutDone ends streams cleanly after their finish reasons.
+func TestStreamsWithoutDone(t *testing.T) {
+	const usage = `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}`
+	two := func(index int, finish string) string {
+		return `{"choices":[{"index":` + strconv.Itoa(index) + `,"delta":{"content":"x"},"finish_reason":` + finish + `}]}`
+	}
+	for name, test := range map[string]struct {
+		turn  turn
+		whole bool
+	}{
+		"finished":               {streams(nil, deltaEvent, finishEvent), true},
+		"with usage":             {streams(nil, deltaEvent, finishEvent, usage), true},
+		"two choices":            {streams(nil, two(0, "null"), two(1, `"stop"`), two(0, `"stop"`)), true},
+		"one of two":             {streams(nil, two(0, "null"), two(1, `"stop"`)), false},
+		"no finish":              {streams(nil, deltaEvent, deltaEvent), false},
+		"connection breaks":      {streams(breaksOff, deltaEvent, finishEvent), false},
+		"no blank line at last":  {unterminated(deltaEvent, finishEvent), true},
+		"an event that is cut":   {unterminated(deltaEvent, finishEvent[:20]), false},
+		"cut after the finish":   {unterminated(deltaEvent, finishEvent, usage[:20]), false},
+		"DONE without its blank": {unterminated(deltaEvent, finishEvent, "[DONE]"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				s := perform(t, [][]turn{{test.turn, good}}, claiming)
+				got := s.call(streamBody("hello"), "Idempotency-Key", "k")
+				if whole := got.err == nil && strings.HasSuffix(got.body, "data: [DONE]\n\n") && strings.Count(got.body, "[DONE]") == 1; whole != test.whole {
+					t.Errorf("whole: %t, %v: %s", whole, got.err, got.body)
+				}
+				again := s.call(streamBody("hello"), "Idempotency-Key", "k")
+				if replayed := again.header.Get("Idempotent-Replayed") != ""; replayed != test.whole || replayed && again.body != got.body {
+					t.Errorf("replayed: %t, %s", replayed, again.body)
+				}
+			})
+		})
 	}
 }

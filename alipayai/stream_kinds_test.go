@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
@@ -102,4 +103,63 @@ func without(stream string) string {
 		}
 	}
 	return ""
+}
+
+// TestLabelsOfStreams has a stream, and a failure, under labels that are not theirs.
+func TestLabelsOfStreams(t *testing.T) {
+	const events = "data: " + deltaEvent + "\n\ndata: " + finishEvent + "\n\ndata: [DONE]\n\n"
+	for _, label := range []string{"application/json", "text/plain; charset=utf-8", "", "application/octet-stream", "text/event-stream; charset=utf-8"} {
+		for name, body := range map[string]string{
+			"plain": events, "comment": ": hi\n\n" + events, "blank lines": "\r\n\n" + events, "mark": "\xEF\xBB\xBF" + events,
+			"event": "event: message\n" + events, "id": "id: 1\n" + events, "retry": "retry: 10\n\n" + events, "no space": strings.ReplaceAll(events, "data: ", "data:"),
+		} {
+			s := perform(t, [][]turn{{says(200, body, "Content-Type", label)}})
+			got := s.call(streamBody("hello"))
+			want := strings.TrimPrefix(strings.TrimPrefix(body, "\uFEFF"), "retry: 10\n\n") // which is no event, and read as one
+			if got.status != http.StatusOK || got.err != nil || got.body != want || !strings.HasPrefix(got.header.Get("Content-Type"), "text/event-stream") {
+				t.Errorf("%q, %s: %d %v %v %s", label, name, got.status, got.err, got.header, got.body)
+			}
+		}
+		s := perform(t, [][]turn{{says(200, ` {"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}`, "Content-Type", label)}})
+		if got := s.call(streamBody("hello")); got.status != http.StatusOK || !strings.HasSuffix(got.body, "[DONE]\n\n") {
+			t.Errorf("%q, whole: %d %s", label, got.status, got.body)
+		}
+		for _, odd := range []string{"", "nonsense", "dat", "<html>"} {
+			s := perform(t, [][]turn{{says(200, odd, "Content-Type", label)}})
+			if got := s.call(streamBody("hello")); got.status != http.StatusBadGateway {
+				t.Errorf("%q, %q: %d %s", label, odd, got.status, got.body)
+			}
+		}
+	}
+}
+
+// TestLargeEvents holds that max_answer bounds an event, wherever it comes, and that its room is reserved.
+func TestLargeEvents(t *testing.T) {
+	large := func(n int) string { return `{"choices":[{"delta":{"content":"` + strings.Repeat("x", n) + `"}}]}` }
+	image := `{"choices":[{"delta":{"images":[{"image_url":{"url":"data:` + strings.Repeat("A", 3<<20) + `"}}]}}]}`
+	quiet := `{"choices":[],"notes":"` + strings.Repeat("x", 2<<20) + `"}`
+	for name, test := range map[string]struct {
+		events []string
+		code   string
+	}{
+		"first":            {[]string{large(3 << 20), finishEvent, "[DONE]"}, ""},
+		"later":            {[]string{deltaEvent, large(3 << 20), finishEvent, "[DONE]"}, ""},
+		"an image":         {[]string{image, finishEvent, "[DONE]"}, ""},
+		"before content":   {[]string{quiet, deltaEvent, finishEvent, "[DONE]"}, ""},
+		"too large":        {[]string{large(4 << 20), finishEvent, "[DONE]"}, "upstream_response_too_large"},
+		"too much to hold": {[]string{quiet, quiet, deltaEvent, finishEvent, "[DONE]"}, "upstream_response_too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := perform(t, [][]turn{{streams(nil, test.events...)}}, func(g *alipayai.Gateway) { g.MaxAnswer, g.MaxBuffered = 4<<20, 8<<20 })
+			got := s.call(streamBody("hello"))
+			if test.code != "" {
+				wantError(t, got, http.StatusBadGateway, test.code)
+			} else if got.status != http.StatusOK || got.err != nil || !strings.HasSuffix(got.body, "[DONE]\n\n") || len(got.body) < 2<<20 {
+				t.Errorf("%d %v, %d bytes", got.status, got.err, len(got.body))
+			}
+			if held := s.gateway.Held(); held != 0 {
+				t.Errorf("%d bytes stay reserved", held)
+			}
+		})
+	}
 }

@@ -31,17 +31,20 @@ func TestSizesAreSeen(t *testing.T) {
 		}
 		return in
 	}
+	with := func(in map[string]string, name string) map[string]string { in[name] = long(1); return in }
 	for name, test := range map[string]struct {
 		files map[string]string
 		want  []string
 	}{
 		"400 lines":          {map[string]string{"caddy/a.go": long(400)}, nil},
 		"401 lines":          {map[string]string{"caddy/a.go": long(401)}, []string{"caddy/a.go has 401 lines, more than 400"}},
-		"a long test":        {map[string]string{"caddy/a_test.go": long(401)}, nil},
+		"a test of 400":      {map[string]string{"caddy/a_test.go": long(400)}, nil},
+		"a test of 401":      {map[string]string{"caddy/a_test.go": long(401)}, []string{"caddy/a_test.go has 401 lines, more than 400"}},
 		"a long document":    {map[string]string{"caddy/README.md": long(401)}, nil},
 		"what others wrote":  {map[string]string{"internal/e2e/node/node_modules/a/a.go": long(401)}, nil},
 		"25 files":           {files(25), nil},
 		"26 files":           {files(26), []string{"alipayai has 26 files, more than 25"}},
+		"a test beside 25":   {with(files(25), "alipayai/a_test.go"), nil},
 		"files of a package": {map[string]string{"alipayai/door/a.go": long(1), "caddy/a.go": long(1)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
