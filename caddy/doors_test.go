@@ -26,7 +26,7 @@ type aDoor struct {
 
 const claudeVersion = "Anthropic-Version: 2023-06-01"
 
-// doors are all of them.
+// doors are all of them: see TestDoorsAreAll.
 var doors = map[string]aDoor{
 	"chat":                 {"POST", chatPath, `{"model":"alipay-fin-1","messages":[{"role":"user","content":"%s"}]}`, nil, false, true},
 	"chat, streamed":       {"POST", chatPath, `{"model":"alipay-fin-1","stream":true,"messages":[{"role":"user","content":"%s"}]}`, nil, false, true},

@@ -31,8 +31,8 @@ type SandboxHandler struct {
 	Format string `json:"format,omitempty"`
 
 	// The vendor of OpenAI's form as strictly as which requests are judged:
-	// `deepseek`, `glm`, `google`, `legacy`, `mistral`, `openai`, `qwen` or `vllm`; only format `openai` has
-	// it. Default: none, what is not read is ignored.
+	// `deepseek`, `glm`, `google`, `legacy`, `mistral`, `moonshot`, `openai`, `qwen` or `vllm`; only format
+	// `openai` has it. Default: none, what is not read is ignored.
 	Dialect string `json:"dialect,omitempty"`
 
 	// `sandbox`, or `production`, which also blocks non-compliant prompts, as
