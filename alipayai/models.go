@@ -21,19 +21,12 @@ import (
 // those that its upstream lists, and the names that it has for some of them. Only when none of these can say anything does
 // the call fail, with the first one's failure.
 func (c *call) listModels() (*Answer, *failure.Failure) {
-	var models []wire.Model
+	var models modelList
 	var failed *failure.Failure
-	listed := make(map[string]bool)
 	answered, unasked := false, 0
 	for _, p := range c.g.Providers {
 		if c.at(p).listsModels() {
 			unasked++
-		}
-	}
-	add := func(m wire.Model) {
-		if !listed[m.ID] {
-			listed[m.ID] = true
-			models = append(models, m)
 		}
 	}
 	for _, p := range c.g.Providers {
@@ -42,14 +35,12 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 		}
 		for _, alias := range slices.Sorted(maps.Keys(p.ModelMap)) {
 			if p.Serves(upstream.EndpointChat, alias) {
-				add(wire.Model{ID: alias, OwnedBy: p.Name})
+				models.add(p, alias)
 			}
 		}
 		if len(p.Models) > 0 {
 			answered = true
-			for _, id := range p.Models {
-				add(wire.Model{ID: id, OwnedBy: p.Name})
-			}
+			models.add(p, p.Models...)
 			continue
 		}
 		if !p.Has(upstream.EndpointModels) {
@@ -72,16 +63,34 @@ func (c *call) listModels() (*Answer, *failure.Failure) {
 			continue
 		}
 		answered = true
-		for _, id := range upstream {
-			add(wire.Model{ID: id, OwnedBy: p.Name})
-		}
+		models.add(p, upstream...)
 	}
 	if !answered && failed != nil {
 		return nil, failed
 	}
 	return &Answer{
-		Status: http.StatusOK, header: http.Header{"Content-Type": jsonType}, body: bytes.NewBuffer(wire.AppendModels(nil, models)),
+		Status: http.StatusOK, header: http.Header{"Content-Type": jsonType}, body: bytes.NewBuffer(wire.AppendModels(nil, models.models)),
 	}, nil
+}
+
+// modelList is a union of models, each as the first provider that has it. Its zero value is empty.
+type modelList struct {
+	models []wire.Model
+	has    map[string]bool
+}
+
+// add adds p's models of these names.
+func (l *modelList) add(p *upstream.Provider, names ...string) {
+	for _, name := range names {
+		if l.has[name] {
+			continue
+		}
+		if l.has == nil {
+			l.has = make(map[string]bool)
+		}
+		l.has[name] = true
+		l.models = append(l.models, wire.Model{ID: name, OwnedBy: p.Name})
+	}
 }
 
 // listsModels reports whether p is asked which models it has.

@@ -28,21 +28,40 @@ const (
 	maxCitation = 4 << 10
 )
 
+// streamEvent is what is read of the events, whatever their type.
+type streamEvent struct {
+	Type, Delta string
+	OutputIndex int `json:"output_index"`
+	Response    resource
+	Item        outputItem
+	Annotation  json.RawMessage
+	Error       *failed
+	failed
+}
+
+// failure is that of an event that says so by its type: in it, in its error, or in its response.
+func (e *streamEvent) failure() *wire.Failure {
+	if e.Type == "response.failed" {
+		if f := e.Response.failed(); f != nil {
+			return f
+		}
+		return &wire.Failure{Code: "server_error", Message: "the response has failed"}
+	}
+	if e.Error != nil {
+		return e.Error.failure()
+	}
+	f := e.failed.failure()
+	f.Type = "" // which is the event's own
+	return f
+}
+
 // Decode implements [wire.StreamDecoder].
 func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) {
 	if ev.SaysNothing() || len(ev.Data) == 0 {
 		chunk, err := wire.ParseEvent(ev)
 		return dst, chunk, err
 	}
-	var e struct {
-		Type, Delta string
-		OutputIndex int `json:"output_index"`
-		Response    resource
-		Item        outputItem
-		Annotation  json.RawMessage
-		Error       *failed
-		failed
-	}
+	var e streamEvent
 	if err := read(ev.Data, &e); err != nil {
 		return dst, wire.Chunk{}, err
 	}
@@ -62,13 +81,8 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 			err = fmt.Errorf("%w: an event without a type", wire.ErrMalformed)
 		}
 		return dst, chunk, err
-	case "error":
-		f := e.Error
-		if f == nil {
-			f = &e.failed
-			f.Type = ""
-		}
-		return dst, wire.Chunk{Answer: wire.Answer{Failure: f.failure()}}, nil
+	case "error", "response.failed":
+		return dst, wire.Chunk{Answer: e.Response.brought(e.failure())}, nil
 	case "response.created":
 		d.id, d.model = e.Response.ID, e.Response.Model
 	case "response.output_text.delta":
@@ -94,12 +108,6 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		if n, ok := d.index[e.OutputIndex]; ok {
 			return d.delta(dst, map[string]any{"tool_calls": []any{map[string]any{"index": n, "function": map[string]any{"arguments": e.Delta}}}})
 		}
-	case "response.failed":
-		f := e.Response.failed()
-		if f == nil {
-			f = &wire.Failure{Code: "server_error", Message: "the response has failed"}
-		}
-		return dst, wire.Chunk{Answer: e.Response.brought(f)}, nil
 	case "response.completed", "response.incomplete":
 		return d.end(dst, &e.Response)
 	}
