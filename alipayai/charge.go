@@ -16,26 +16,15 @@ import (
 type charge struct {
 	provider *upstream.Provider
 	priced   *Priced
-	// model is the provider's name of what is asked.
-	model string
-	// price is the model's in the service tier that the request asks for, and base that in the vendor's own one; nil
-	// where it is not known. others may answer in the model's place. dearer says that tier or others may cost more than
-	// is known.
-	price, base *price.Price
-	tier        string
-	others      []string
-	dearer      bool
-	// answered is which of others has answered; empty where the model has.
-	answered string
-	began    time.Time
+	// Offer is what the attempt may cost, by the provider's names of models.
+	price.Offer
+	began time.Time
 	// number is the attempt's in the ledger, once it has begun there.
 	number uint64
 	// quoted is what the attempt should cost, by an estimate.
 	quoted price.Amount
-	// bytes bound the tokens of the prompt without its images, and images those that the images have. most is the most that
-	// the attempt may cost.
+	// bytes bound the tokens of the prompt without its images, and images those that the images have.
 	bytes, images int64
-	most          price.Amount
 	limits        []budget.Limit
 	reserved      []reserved
 }
@@ -86,20 +75,10 @@ func (a *account) quote(p *upstream.Provider) *charge {
 func (a *account) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving) *charge {
 	s := a.spending
 	priced := s.Providers[p.Name]
-	q := &charge{provider: p, priced: priced, model: p.UpstreamModel(a.in.Request.Model), began: a.now()}
-	q.base = priced.Of(q.model)
-	q.limits = a.limits()
-	q.tier, q.others = chosen.Tier, chosen.Models
+	q := &charge{provider: p, priced: priced, began: a.now(), limits: a.limits()}
 	// The request has more bytes than the prompt has tokens, in whichever form it goes:
 	// what stands around the texts is more than what a model's template puts there.
 	q.bytes = int64(max(len(body), len(a.in.Request.Body)) - a.in.Request.ImageBytes + p.Added())
-	q.images = cmp.Or(q.base, new(price.Price)).LongestPrompt(price.Asked{Images: int64(a.in.Request.Images)})
-	if q.base == nil {
-		return q
-	}
-	own, known := q.base.In(q.tier)
-	q.price, q.dearer = own, !known
-	text := a.text()
 	asked := price.Asked{
 		Bytes: q.bytes, Images: int64(a.in.Request.Images),
 		MaxTokens: a.maxTokens(p), N: p.Answers(a.in.Request.N), Silent: !a.in.Endpoint.Generates(),
@@ -107,36 +86,25 @@ func (a *account) quoteOf(p *upstream.Provider, body []byte, chosen wire.Serving
 	if chosen.Searches {
 		asked.Searches = cmp.Or(chosen.MaxSearches, price.DefaultSearches)
 	}
-	// A provider that has no room in a tier may serve in its own one.
-	q.most = max(q.price.Bound(asked), q.base.Bound(asked))
-	q.dearer = q.dearer || chosen.OwnTier || chosen.Unnamed
-	if asked.MaxTokens > 0 { // else each may answer as long as it can
-		asked.MaxTokens = max(asked.MaxTokens, chosen.MaxTokens)
+	q.Offer = priced.Offer(price.Choice{
+		Model: p.UpstreamModel(a.in.Request.Model), Others: chosen.Models, Each: chargesEach(p), MaxTokens: chosen.MaxTokens,
+		Tier: chosen.Tier, Open: chosen.OwnTier || chosen.Unnamed,
+	}, asked)
+	q.images = cmp.Or(q.Base, new(price.Price)).LongestPrompt(price.Asked{Images: asked.Images})
+	if q.Price == nil {
+		return q
 	}
-	for _, model := range q.others {
-		other := priced.Of(model)
-		if other == nil || other.Currency != q.base.Currency {
-			q.dearer = true
-			continue
-		}
-		in, known := other.In(q.tier)
-		q.dearer = q.dearer || !known
-		if bound := max(in.Bound(asked), other.Bound(asked)); q.chargesEach() {
-			q.most = q.most.Plus(bound)
-		} else {
-			q.most = max(q.most, bound)
-		}
-	}
-	q.quoted = q.price.Of(price.Used{
+	text := a.text()
+	q.quoted = q.Price.Of(price.Used{
 		Prompt: q.prompt(text), Characters: text.Characters(),
 		Completion: a.expectedAnswer(p, priced.Estimate),
 	}).Amount
 	return q
 }
 
-// chargesEach reports whether the provider charges each model that has begun an answer, and not the last alone.
-func (q *charge) chargesEach() bool {
-	each, ok := q.provider.Format.(wire.EachCharger)
+// chargesEach reports whether p charges each model that has begun an answer, and not the last alone.
+func chargesEach(p *upstream.Provider) bool {
+	each, ok := p.Format.(wire.EachCharger)
 	return ok && each.ChargesEach()
 }
 
@@ -171,10 +139,10 @@ func (a *account) expectedAnswer(p *upstream.Provider, e *price.Estimate) int64 
 }
 
 func (q *charge) quotedText() string {
-	if q.price == nil {
+	if q.Price == nil {
 		return ""
 	}
-	return q.quoted.String() + " " + string(q.price.Currency)
+	return q.quoted.String() + " " + string(q.Price.Currency)
 }
 
 // quoteInPack is quote for the call's part of a pack, whatever other calls are in it.
@@ -185,7 +153,7 @@ func (q at) quoteInPack() *charge {
 		}
 	}
 	own := q.account.quote(q.p)
-	if own.price == nil {
+	if own.Price == nil {
 		return own
 	}
 	bytes, tokens := q.packing.one.Added()
@@ -193,7 +161,7 @@ func (q at) quoteInPack() *charge {
 	if asked.MaxTokens > 0 {
 		asked.MaxTokens += tokens
 	}
-	own.most = own.price.Bound(asked)
+	own.Most = own.Price.Bound(asked)
 	return own
 }
 
@@ -204,11 +172,11 @@ func (c *call) quoteAmong(providers []*upstream.Provider) (q *charge, kept []*up
 	kept = providers[:1:1]
 	for _, p := range providers[1:] {
 		other := c.at(p).quoteInPack()
-		if q.price == nil || other.price == nil || other.dearer || other.price.Currency != q.price.Currency || other.isFree() != q.isFree() {
+		if q.Price == nil || other.Price == nil || other.Dearer || other.Price.Currency != q.Price.Currency || other.isFree() != q.isFree() {
 			continue
 		}
 		kept = append(kept, p)
-		q.most = max(q.most, other.most)
+		q.Most = max(q.Most, other.Most)
 	}
 	return q, kept
 }
@@ -228,9 +196,9 @@ func (g *group) cover() *failure.Failure {
 	}
 	var most price.Amount
 	for _, m := range g.members {
-		most = most.Plus(m.charge.most)
+		most = most.Plus(m.charge.Most)
 	}
-	if q.most > most {
+	if q.Most > most {
 		g.alone = aloneBudget
 		return failure.Limited(failure.CodeTenantBudget, "the calls of a pack have not reserved as much as it may cost", 0)
 	}

@@ -2,8 +2,6 @@ package alipayai
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
@@ -30,15 +28,15 @@ func (a *account) most() {
 	if a.charge = nil; q == nil {
 		return
 	}
-	a.spending.end(q, q.most)
+	a.spending.end(q, q.Most)
 	a.note(q, a.mostLine(q))
 }
 
 // mostLine is the line of an attempt of which it is not known whether it was served.
 func (a *account) mostLine(q *charge) ledger.Line {
 	line := a.line(q, ledger.Unknown)
-	if q.price != nil {
-		line.Amount = q.most
+	if q.Price != nil {
+		line.Amount = q.Most
 	}
 	return line
 }
@@ -61,18 +59,6 @@ func (g generated) textTokens() int64 {
 	return min(g.tokens, int64(wire.ContentBytes(g.whole.body.Bytes()))/bytesPerToken)
 }
 
-// other gives which of the other models, that the request lets the provider choose, has answered under that name: vendors
-// answer in the name of a version, as claude-sonnet-4-5-20250929 for claude-sonnet-4-5.
-func (q *charge) other(answered string) (string, bool) {
-	for _, name := range q.others {
-		version, found := strings.CutPrefix(answered, name)
-		if found && (version == "" || len(version) > 1 && version[0] == '-' && strings.Trim(version[1:], "0123456789-") == "") {
-			return name, true
-		}
-	}
-	return "", false
-}
-
 // used ends an attempt that was served, with the usage that the provider has
 // reported, or an estimate where it has reported none, or what cannot be.
 func (a *account) used(u wire.Usage, answer generated, outcome ledger.Outcome) {
@@ -80,73 +66,98 @@ func (a *account) used(u wire.Usage, answer generated, outcome ledger.Outcome) {
 	if a.charge = nil; q == nil {
 		return
 	}
-	text, served := a.text(), outcome == ledger.Known
-	if countsNothing(u) && !u.Unbilled && (answer.some || !a.in.Endpoint.Generates()) {
-		u = wire.Usage{Implausible: true, Tier: u.Tier, Region: u.Region, Searches: u.Searches}
+	m := a.measure(q, u, answer, outcome)
+	served := outcome == ledger.Known
+	declined := q.declined(m)
+	if m.usage.Served != "" { // which a stream has begun without
+		q.ServedBy(m.usage.Served)
+	} else {
+		q.Answered(answer.model)
 	}
-	known, estimated := plausible(u, a.in.Request, max(answer.given, answer.tokens*bytesPerToken))
-	if !a.in.Endpoint.Generates() { // some count nothing but the total
-		known.Prompt, known.Completion = cmp.Or(known.Prompt, known.Total), 0
-	}
-	used := price.Used{
-		Prompt: known.Prompt, Cached: known.Cached, Written: known.Written, WrittenHour: known.WrittenHour,
-		AudioIn: known.AudioIn, ImageIn: known.ImageIn, Completion: known.Completion, AudioOut: known.AudioOut, ImageOut: known.ImageOut,
-		Characters: text.Characters(), Searches: known.Searches,
-	}
-	switch {
-	case u.Unbilled && served:
-		used = price.Used{}
-	case !u.OK || estimated:
-		used = price.Used{Prompt: q.prompt(text), Completion: answer.textTokens(), Characters: text.Characters(), Searches: u.Searches}
-		outcome = ledger.Estimated
-	case a.in.Endpoint.Generates() && q.complete(&used, known.Total, text, answer):
-		outcome = ledger.Estimated
-	case outcome == ledger.Known:
-		a.learn(q, u, used, text)
-	default: // the client left: the last report may be of what had come by then
-		used.Completion = max(used.Completion, answer.tokens)
-	}
-	declined, answered := q.declined(known), answer.model
-	other, ok := q.other(answered)
-	if known.Served != "" { // which a stream has begun without
-		other, answered, ok = known.Served, known.Served, true
-	}
-	if ok {
-		if own := cmp.Or(q.priced.Of(answered), q.priced.Of(other)); own != nil && q.base != nil && own.Currency == q.base.Currency {
-			q.base, q.answered = own, answered
-		}
-	}
-	line := a.line(q, outcome)
-	line.Prompt, line.Cached, line.Completion = used.Prompt+known.Declined.Prompt, used.Cached+known.Declined.Cached, used.Completion+known.Declined.Completion
-	line.Characters = used.Characters
-	if said, currency, ok := a.spending.said(q, u); ok && served && !estimated {
+	line := a.line(q, m.outcome)
+	line.Prompt, line.Cached = m.used.Prompt+m.usage.Declined.Prompt, m.used.Cached+m.usage.Declined.Cached
+	line.Completion, line.Characters = m.used.Completion+m.usage.Declined.Completion, m.used.Characters
+	if said, currency, ok := a.spending.said(q, m.reported); ok && served && !m.replaced {
 		line.Amount, line.Currency, line.Outcome = said, currency, ledger.Known
 		a.spending.end(q, said)
 		a.note(q, line)
 		return
 	}
-	if q.price == nil {
+	if q.Price == nil {
 		a.note(q, line)
 		return
 	}
-	paid, certain := q.base.In(cmp.Or(u.Tier, q.tier))
+	paid, certain := q.Base.In(cmp.Or(m.reported.Tier, q.Tier))
 	if !certain && line.Outcome == ledger.Known {
 		line.Outcome = ledger.Estimated
 	}
-	charged := paid.Within(u.Region).Of(used)
-	if u.Unbilled && served { // nor the least that a call costs
+	charged := paid.Within(m.reported.Region).Of(m.used)
+	if m.reported.Unbilled && served { // nor the least that a call costs
 		charged = price.Charge{}
 	}
 	line.Amount, line.Floor, line.Characters = charged.Amount.Plus(declined), charged.Floor, charged.Characters
 	spent := line.Amount
-	if outcome == ledger.Estimated && q.reserved != nil {
-		spent = max(spent, min(q.most, q.unknown(paid, price.Used{
-			Prompt: max(used.Prompt, q.bytes+q.images), Completion: max(used.Completion, answer.tokens*bytesPerToken), Characters: used.Characters,
-			Searches: used.Searches,
+	if m.outcome == ledger.Estimated && q.reserved != nil { // a budget is never short
+		spent = max(spent, min(q.Most, q.MostOf(paid, price.Used{
+			Prompt: max(m.used.Prompt, q.bytes+q.images), Completion: max(m.used.Completion, answer.tokens*bytesPerToken), Characters: m.used.Characters,
+			Searches: m.used.Searches,
 		})))
 	}
 	a.spending.end(q, spent)
 	a.note(q, line)
+}
+
+// measured is what an attempt has taken that was served.
+type measured struct {
+	// reported is what the provider says, and usage the same, or an estimate where that cannot be: replaced is set then.
+	reported, usage wire.Usage
+	replaced        bool
+	// used is what is charged, and outcome how well that is known.
+	used    price.Used
+	outcome ledger.Outcome
+}
+
+// measure makes out what q has taken by what the provider reports, or by an estimate, which learns of a report.
+func (a *account) measure(q *charge, u wire.Usage, answer generated, outcome ledger.Outcome) measured {
+	if countsNothing(u) && !u.Unbilled && (answer.some || !a.in.Endpoint.Generates()) {
+		u = wire.Usage{Implausible: true, Tier: u.Tier, Region: u.Region, Searches: u.Searches}
+	}
+	m := measured{reported: u, outcome: outcome}
+	m.usage, m.replaced = plausible(u, a.in.Request, max(answer.given, answer.tokens*bytesPerToken))
+	if !a.in.Endpoint.Generates() { // some count nothing but the total
+		m.usage.Prompt, m.usage.Completion = cmp.Or(m.usage.Prompt, m.usage.Total), 0
+	}
+	text := a.text()
+	m.used = price.Used{
+		Prompt: m.usage.Prompt, Cached: m.usage.Cached, Written: m.usage.Written, WrittenHour: m.usage.WrittenHour,
+		AudioIn: m.usage.AudioIn, ImageIn: m.usage.ImageIn, Completion: m.usage.Completion, AudioOut: m.usage.AudioOut, ImageOut: m.usage.ImageOut,
+		Characters: text.Characters(), Searches: m.usage.Searches,
+	}
+	switch {
+	case u.Unbilled && outcome == ledger.Known:
+		m.used = price.Used{}
+	case !u.OK || m.replaced:
+		m.used = price.Used{Prompt: q.prompt(text), Completion: answer.textTokens(), Characters: text.Characters(), Searches: u.Searches}
+		m.outcome = ledger.Estimated
+	case a.in.Endpoint.Generates() && q.complete(&m.used, m.usage.Total, text, answer):
+		m.outcome = ledger.Estimated
+	case outcome == ledger.Known:
+		a.learn(q, u, m.used, text)
+	default: // the client left: the last report may be of what had come by then
+		m.used.Completion = max(m.used.Completion, answer.tokens)
+	}
+	return m
+}
+
+// declined is what models have cost that declined to go on with an answer.
+func (q *charge) declined(m measured) price.Amount {
+	d := m.usage.Declined
+	if d == (wire.Attempt{}) {
+		return 0
+	}
+	return q.Declined(d.Model, price.Used{
+		Prompt: d.Prompt, Cached: d.Cached, Written: d.Written, WrittenHour: d.WrittenHour, Completion: d.Completion,
+	}, m.usage.Tier, m.usage.Region)
 }
 
 // learn has the estimates learn of an attempt: from its prompt where that is of the request's texts alone, and how long its
@@ -164,57 +175,24 @@ func (a *account) learn(q *charge, u wire.Usage, used price.Used, text price.Tex
 
 // isFree reports whether the attempt can cost nothing: then it takes nothing of a budget, and needs none, used up or not.
 func (q *charge) isFree() bool {
-	return q.price != nil && q.most == 0 && !q.dearer && q.price.Search == 0 && q.priced.Charges == ""
+	return q.Price != nil && q.Most == 0 && !q.Dearer && q.Price.Search == 0 && q.priced.Charges == ""
 }
 
 // said gives what the provider says that an attempt has cost, in the currency of the price, if there is one; not where the model has
 // a price of its own.
 func (s *Spending) said(q *charge, u wire.Usage) (_ price.Amount, in price.Currency, ok bool) {
-	if u.Cost == "" || q.priced.Charges == "" || q.priced.Owns(q.model) {
+	if u.Cost == "" || q.priced.Charges == "" || q.priced.Owns(q.Model) {
 		return 0, "", false
 	}
 	amount, err := price.ParseCharged(u.Cost)
 	key, err2 := price.ParseCharged(cmp.Or(u.KeyCost, "0"))
-	if in = q.priced.Charges; q.price != nil {
-		in = q.price.Currency
+	if in = q.priced.Charges; q.Price != nil {
+		in = q.Price.Currency
 	}
 	if err != nil || err2 != nil || !s.Exchange.Converts(q.priced.Charges, in) {
 		return 0, "", false
 	}
 	return s.Exchange.Convert(amount.Plus(key), q.priced.Charges, in), in, true
-}
-
-// unknown is the most that what is known of an attempt may have cost, which was served at paid by what is known: a budget is
-// never short. Who has answered, of several models, who has declined before, or which tier's price holds, may not be known either.
-func (q *charge) unknown(paid *price.Price, used price.Used) price.Amount {
-	if len(q.others) > 0 && (q.answered == "" || q.chargesEach()) {
-		return q.most
-	}
-	return max(paid.Most(used), q.price.Most(used), q.base.Most(used))
-}
-
-// declined is what models have cost that declined to go on with an answer: by the price of the one, and where they are several by
-// that of the dearest.
-func (q *charge) declined(u wire.Usage) (cost price.Amount) {
-	d := u.Declined
-	if d == (wire.Attempt{}) || q.base == nil {
-		return 0
-	}
-	models := []string{d.Model}
-	if d.Model == "" {
-		models = append([]string{q.model}, q.others...)
-	}
-	for _, model := range models {
-		p := q.priced.Of(model)
-		if p == nil || p.Currency != q.base.Currency {
-			p = q.base
-		}
-		in, _ := p.In(cmp.Or(u.Tier, q.tier))
-		cost = max(cost, in.Within(u.Region).Of(price.Used{
-			Prompt: d.Prompt, Cached: d.Cached, Written: d.Written, WrittenHour: d.WrittenHour, Completion: d.Completion,
-		}).Amount)
-	}
-	return cost
 }
 
 // complete fills in what a usage leaves out, and reports whether that is an estimate: no prompt takes nothing, and no
@@ -254,29 +232,11 @@ func (a *account) cost() string {
 	if a.out.Stored != "" && len(a.out.Costs) == 0 {
 		return "0"
 	}
-	var costs []ledger.Line // one for each currency
+	var sum ledger.Sum
 	for _, cost := range a.out.Costs {
-		if cost.Currency == "" {
-			continue
-		}
-		i := slices.IndexFunc(costs, func(l ledger.Line) bool { return l.Currency == cost.Currency })
-		if i < 0 {
-			costs = append(costs, cost.Line)
-			continue
-		}
-		costs[i].Amount = costs[i].Amount.Plus(cost.Amount)
-		if cost.Outcome == ledger.Unknown {
-			costs[i].Outcome = ledger.Unknown
-		}
+		sum.Add(cost.Line)
 	}
-	texts := make([]string, len(costs))
-	for i, l := range costs {
-		texts[i] = l.Amount.String() + " " + string(l.Currency)
-		if l.Outcome == ledger.Unknown {
-			texts[i] += ";at_most"
-		}
-	}
-	return strings.Join(texts, ", ")
+	return sum.String()
 }
 
 // costSoFar is cost, where nothing more is to come.

@@ -199,7 +199,7 @@ func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
 			states[i].Cost = b.Latencies.Cost(p.Name, now)
 		case balance.Cheapest:
 			q := c.account.quote(p)
-			states[i].Price, states[i].Priced = int64(q.quoted), q.price != nil
+			states[i].Price, states[i].Priced = int64(q.quoted), q.Price != nil
 		}
 	}
 	var order []int

@@ -203,7 +203,7 @@ func (a *account) reserve(ctx context.Context, p *upstream.Provider, body []byte
 		a.observer.Rejected(p.Name, f.Code)
 		if f.OverBudget() && a.unaffordable == nil {
 			to, first := q.limits[0].Currency, *f
-			a.unaffordable = &unaffordable{a.spending.Exchange.Convert(q.quoted, q.price.Currency, to), to, &first}
+			a.unaffordable = &unaffordable{a.spending.Exchange.Convert(q.quoted, q.Price.Currency, to), to, &first}
 		}
 	}
 	return f
@@ -214,16 +214,16 @@ func (a *account) hold(ctx context.Context, q *charge) *failure.Failure {
 	s, p := a.spending, q.provider
 	if len(q.limits) > 0 && !q.isFree() {
 		switch {
-		case q.price == nil:
+		case q.Price == nil:
 			return failure.Misconfigured(failure.CodePriceUnknown, "the model has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
-		case q.dearer:
+		case q.Dearer:
 			return failure.Misconfigured(failure.CodePriceUnknown, "a service tier or another model that the request lets the provider choose has no price at provider "+p.Name+", so that no budget can be kept for it", nil)
 		}
-		r, err := s.Budgets.Reserve(ctx, a.in.Tenant, q.limits, s.inBudgets(q, q.most))
+		r, err := s.Budgets.Reserve(ctx, a.in.Tenant, q.limits, s.inBudgets(q, q.Most))
 		if err != nil {
 			return overBudget(ctx, err)
 		}
-		q.reserved = []reserved{{r, q.most}}
+		q.reserved = []reserved{{r, q.Most}}
 	}
 	return nil
 }
@@ -232,7 +232,7 @@ func (a *account) hold(ctx context.Context, q *charge) *failure.Failure {
 func (s *Spending) inBudgets(q *charge, a price.Amount) []price.Amount {
 	amounts := make([]price.Amount, len(q.limits))
 	for i, l := range q.limits {
-		amounts[i] = s.Exchange.Convert(a, q.price.Currency, l.Currency)
+		amounts[i] = s.Exchange.Convert(a, q.Price.Currency, l.Currency)
 	}
 	return amounts
 }
@@ -252,7 +252,7 @@ func (a *account) dearer(p *upstream.Provider) *failure.Failure {
 		return nil
 	}
 	q := a.quote(p)
-	if q.price == nil || a.spending.Exchange.Convert(q.quoted, q.price.Currency, a.unaffordable.currency) < a.unaffordable.quoted {
+	if q.Price == nil || a.spending.Exchange.Convert(q.quoted, q.Price.Currency, a.unaffordable.currency) < a.unaffordable.quoted {
 		return nil
 	}
 	own := *a.unaffordable.f
@@ -288,13 +288,13 @@ const (
 
 // line is what the ledger has of every attempt.
 func (a *account) line(q *charge, outcome ledger.Outcome) ledger.Line {
-	model := cmp.Or(q.answered, q.model)
+	model := q.ServingModel()
 	l := ledger.Line{
 		Time: q.began, RequestID: a.out.RequestID, Tenant: cmp.Or(a.payer, a.in.Tenant), Provider: q.provider.Name, Model: otherModel,
 		PackedWith: a.in.PackedWith, Outcome: outcome,
 	}
-	if q.price != nil {
-		l.Currency = q.price.Currency
+	if q.Price != nil {
+		l.Currency = q.Price.Currency
 	}
 	named := q.priced.Names(model) || q.priced.Models[model] || q.priced.Others.Has(model)
 	if named || outcome == ledger.Known && q.priced.Others.Answered(model) {
