@@ -10,12 +10,13 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // AnonymousTenant is the tenant of calls without an authenticated user.
-const AnonymousTenant = "anonymous"
+const AnonymousTenant = tenants.Anonymous
 
 // Call is one request, parsed: what a door makes of a client's dialect, and
 // what has no client makes by itself.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // place is one address of an API.
@@ -168,7 +168,7 @@ func TestAddressesOfWhatACallAsks(t *testing.T) {
 				t.Cleanup(server.Close)
 				g.vars[region] = server.Listener.Addr().String()
 			}
-			key, hash := alipayai.NewKey()
+			key, hash := tenants.NewKey()
 			g.vars["free"] = hash.String()
 			site := strings.NewReplacer("key shop ${hash}", "key shop ${hash}\nkey free ${free}", "alipayai_proxy", c.before+"\nalipayai_proxy").
 				Replace(pinnedSite(g, "alipay {\nallow_cross_region\n${residency}\n}"))

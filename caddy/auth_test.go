@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // newAuthRig is a rig whose site has a key for the tenants acme and zeta, and
@@ -23,8 +23,8 @@ func newAuthRig(t *testing.T) (g *rig, acme, zeta string, upstream func() string
 			last.Store(id)
 		}
 	}})
-	acme, acmeHash := alipayai.NewKey()
-	zeta, zetaHash := alipayai.NewKey()
+	acme, acmeHash := tenants.NewKey()
+	zeta, zetaHash := tenants.NewKey()
 	g.vars["acme"], g.vars["zeta"] = acmeHash.String(), zetaHash.String()
 	g.load(oneProvider, `
 http://${gateway} {
@@ -204,7 +204,7 @@ const bcryptOfPassword = "$2a$04$yfVyfkPBEDRyLTB6SRXa0.gKeJR0PJ58kqypu.Bv61V1.58
 
 // TestEmptyKeyFile finds the file of keys empty, as it is while it is being written: no client is locked out.
 func TestEmptyKeyFile(t *testing.T) {
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	path := filepath.Join(t.TempDir(), "tenants")
 	auth := &KeysAuth{File: path}
 	for _, tt := range []struct {

@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // TestCORS runs the README's site for browsers, with a moderator: a preflight needs no key, calls do, and a page of the
 // origin may read answers and refusals, each with one Access-Control-Allow-Origin.
 func TestCORS(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	site := strings.Replace(frontPage(t, "cors"), "	alipayai_proxy", "	alipayai_moderate words\n	alipayai_proxy", 1)
 	g.load(strings.Replace(oneProvider, "alipayai {", "alipayai {\nmoderator words {\nwords forbidden\n}", 1), moved(t, site, map[string]string{
 		"ai.example.com":     "http://${gateway}",
@@ -82,7 +82,7 @@ func TestCORS(t *testing.T) {
 // a browser, the answer, and a refusal.
 func TestCORSAtEveryDoor(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g.vars["hash"] = hash.String()
 	g.load(oneProvider, `
 http://${gateway} {
@@ -118,7 +118,7 @@ http://${gateway} {
 // Of two sites, each answers its own pages; a refusal before them may be read by pages of either.
 func TestCORSOfTwoSites(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g.vars["hash"] = hash.String()
 	g.load(oneProvider, `
 http://${gateway} {

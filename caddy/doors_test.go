@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // aDoor is a way into the gateway, with a request that it serves.
@@ -115,8 +115,8 @@ func TestKeysAtEveryDoor(t *testing.T) {
 // TestRefusalsAtEveryDoor has each kind of refusal at each door, in the door's own form.
 func TestRefusalsAtEveryDoor(t *testing.T) {
 	g := newRig(t, sandbox.Config{RequestsPerSecond: -1}) // which all these calls would be too many for
-	key, hash := alipayai.NewKey()
-	limited, limitedHash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
+	limited, limitedHash := tenants.NewKey()
 	g.vars["key"], g.vars["limited"] = hash.String(), limitedHash.String()
 	g.load(strings.NewReplacer("alipayai {", "alipayai {\nmoderator words {\nwords forbidden\n}", "profile sandbox", "profile sandbox\nlimit off").Replace(oneProvider), `
 http://${gateway} {
@@ -293,7 +293,7 @@ func TestSessionsInTheLog(t *testing.T) {
 // alias is served at its door.
 func TestClaudeCodeFindsModels(t *testing.T) {
 	g := newRig(t, sandbox.Config{})
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g.vars["hash"] = hash.String()
 	g.load(strings.Replace(oneProvider, "profile sandbox", "profile sandbox\nmodels alipay-fin-1\nmodel claude-fin alipay-fin-1", 1), `
 http://${gateway} {

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -29,7 +29,7 @@ func newFailoverRig(t *testing.T) *failoverRig {
 	t.Cleanup(server.Close)
 	g.vars["claude"] = server.Listener.Addr().String()
 	for name, field := range map[string]*string{"acme": &g.acme, "zeta": &g.zeta} {
-		key, hash := alipayai.NewKey()
+		key, hash := tenants.NewKey()
 		*field, g.vars[name] = "Authorization: Bearer "+key, hash.String()
 	}
 	return g

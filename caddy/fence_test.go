@@ -14,8 +14,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // fence is a site on which financial questions go to Alipay, or its candidate, and on to one other provider, small talk to a
@@ -259,7 +259,7 @@ func TestFence(t *testing.T) {
 			}
 			keys := make(map[string]string)
 			for kind := range kinds {
-				key, hash := alipayai.NewKey()
+				key, hash := tenants.NewKey()
 				keys[kind] = key
 				f.vars["keys"] += "key " + strings.ReplaceAll(kind, " ", "_") + " " + hash.String() + "\n"
 			}
@@ -326,7 +326,7 @@ func TestFenceRecipe(t *testing.T) {
 		t.Cleanup(server.Close)
 		g.vars[name] = server.Listener.Addr().String()
 	}
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-a-key")
 	block := moved(t, documented(t, "README.md", "intents"), map[string]string{
 		"ai.example.com":     "http://${gateway}",

@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/internal/filewatch"
 )
 
@@ -34,8 +34,8 @@ type KeysAuth struct {
 	// two seconds of a change. Default: none.
 	File string `json:"file,omitempty"`
 
-	tenants alipayai.TenantKeys
-	loaded  map[alipayai.KeyHash]string // what was read last
+	tenants tenants.Keys
+	loaded  map[tenants.KeyHash]string // what was read last
 }
 
 // CaddyModule returns the Caddy module information.
@@ -80,13 +80,13 @@ func (k *KeysAuth) Provision(ctx caddy.Context) error {
 
 // load makes the table of all keys, those of the configuration and the file's.
 func (k *KeysAuth) load() error {
-	table := make(map[alipayai.KeyHash]string)
+	table := make(map[tenants.KeyHash]string)
 	if k.File != "" {
 		content, err := os.ReadFile(k.File)
 		if err != nil {
 			return fmt.Errorf("file of keys: %w", err)
 		}
-		if table, err = alipayai.ParseTenantKeys(content); err != nil {
+		if table, err = tenants.ParseKeys(content); err != nil {
 			return fmt.Errorf("file of keys %s: %w", k.File, err)
 		}
 		if len(table) == 0 {
@@ -99,7 +99,7 @@ func (k *KeysAuth) load() error {
 			return fmt.Errorf("key of tenant %s: there is none; write sha256:<hex>, as `caddy alipayai key new %s` prints it, or take the tenant out", tenant, tenant)
 		}
 		for _, hash := range hashes {
-			if err := alipayai.AddTenantKey(table, tenant, hash); err != nil {
+			if err := tenants.AddKey(table, tenant, hash); err != nil {
 				return fmt.Errorf("key of tenant %s: %w", tenant, err)
 			}
 		}

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
 
@@ -55,8 +55,8 @@ http://${` + at + `} {
 
 // tenantKeys sets the hashes of acme's and zeta's keys, and gives their header fields.
 func (g *rig) tenantKeys() (acme, zeta string) {
-	acme, acmeHash := alipayai.NewKey()
-	zeta, zetaHash := alipayai.NewKey()
+	acme, acmeHash := tenants.NewKey()
+	zeta, zetaHash := tenants.NewKey()
 	g.vars["acme"], g.vars["zeta"] = acmeHash.String(), zetaHash.String()
 	return "Authorization: Bearer " + acme, "Authorization: Bearer " + zeta
 }

@@ -12,8 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // consentRig is a rig whose provider has users, with two tenants.
@@ -67,7 +67,7 @@ func newConsentRig(t *testing.T, config sandbox.Config) *consentRig {
 	}
 	g.rig = newRig(t, config)
 	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
-	g.vars["acme"], g.vars["other"] = alipayai.HashKey("sk-alipayai-acme").String(), alipayai.HashKey("sk-alipayai-other").String()
+	g.vars["acme"], g.vars["other"] = tenants.HashKey("sk-alipayai-acme").String(), tenants.HashKey("sk-alipayai-other").String()
 	g.vars["proxy"] = ""
 	return g
 }

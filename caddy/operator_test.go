@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // command gives what `caddy alipayai` prints with these arguments, asking the rig's admin API.
@@ -42,7 +42,7 @@ func TestOperatorIsNotified(t *testing.T) {
 	server := httptest.NewServer(g.next)
 	t.Cleanup(server.Close)
 	g.vars["next"] = server.Listener.Addr().String()
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g.acme, g.vars["acme"] = "Authorization: Bearer "+key, hash.String()
 	global, n := g.alerting(strings.Replace(calendarSite(""), "\tprovider alipay {", strings.TrimSuffix(withCandidate, "\n\tprovider claude {")+"\n\tprovider alipay {", 1))
 	g.load(global, `

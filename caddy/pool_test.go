@@ -20,8 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/internal/badupstream"
 )
 
@@ -151,7 +151,7 @@ func TestPoolOfEachAddress(t *testing.T) {
 		pool 3 5
 	}
 }`
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g.vars["free"] = hash.String()
 	site := strings.Replace(pinnedSite(g, "alipay {\nallow_cross_region\n}"), "key shop ${hash}", "key shop ${hash}\nkey free ${free}", 1)
 	g.load(global, site)

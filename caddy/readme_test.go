@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -79,7 +79,7 @@ func TestProductionCaddyfile(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	_, hash := alipayai.NewKey()
+	_, hash := tenants.NewKey()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

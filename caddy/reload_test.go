@@ -17,8 +17,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/caddy/command"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
@@ -248,7 +248,7 @@ func TestManyReloads(t *testing.T) {
 	}}, RequestsPerSecond: -1})
 	t.Setenv("TEST_SECRET", oauthSecret)
 	g.file("keys/1", hmacKey)
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g.file("tenants", "acme "+hash.String()+"\n")
 	load := func(n int) {
 		g.load(`

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -60,11 +60,11 @@ func newInSingapore(t *testing.T) *inSingapore {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"id":"q","object":"chat.completion","model":"qwen-plus","choices":[{"index":0,"message":{"role":"assistant","content":"from Qwen"},"finish_reason":"stop"}]}`)
 	})
-	var tenants strings.Builder
+	var keyFile strings.Builder
 	for _, tenant := range []string{"shop", "bank"} {
-		key, hash := alipayai.NewKey()
+		key, hash := tenants.NewKey()
 		g.keys[tenant] = "Authorization: Bearer " + key
-		tenants.WriteString(tenant + " " + hash.String() + "\n")
+		keyFile.WriteString(tenant + " " + hash.String() + "\n")
 	}
 	for name, value := range map[string]string{
 		"ALIPAYAI_ENCRYPTION_KEY": strings.Repeat("0123456789abcdef", 4), "ALIPAY_CLIENT_ID": "5Y000000000000001",
@@ -80,7 +80,7 @@ func newInSingapore(t *testing.T) *inSingapore {
 		"https://dashscope-intl.aliyuncs.com/compatible-mode/v1": serve(qwen) + "/v1",
 		"profile anthropic\n":                                    "profile anthropic\nbase_url " + serve(g.claude) + "/v1\n",
 		"/run/secrets/alipay":                                    filepath.Dir(g.file("keys/1", key)),
-		"/etc/caddy/tenants":                                     g.file("tenants", tenants.String()),
+		"/etc/caddy/tenants":                                     g.file("tenants", keyFile.String()),
 		"\nai.example.com {\n":                                   "\nhttp://${gateway} {\n",
 	})
 	global, sites, found := strings.Cut(strings.TrimPrefix(recipe, "{\n"), "\n}\n")

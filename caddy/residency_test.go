@@ -9,8 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
 )
 
@@ -46,7 +46,7 @@ func TestResidencyFence(t *testing.T) {
 			f := newFenceRig(t, regions)
 			keys := make(map[string]string)
 			for _, tenant := range []string{"pinned", "free"} {
-				key, hash := alipayai.NewKey()
+				key, hash := tenants.NewKey()
 				keys[tenant] = key
 				f.vars["keys"] += "key " + tenant + " " + hash.String() + "\n"
 			}
@@ -129,7 +129,7 @@ func (g *rig) regional(t *testing.T, regions map[string]string) (declared string
 
 // pinnedSite is a site whose client is the tenant shop, with that directive.
 func pinnedSite(g *rig, proxy string) string {
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g.vars["key"], g.vars["hash"] = key, hash.String()
 	return "http://${gateway} {\nalipayai_auth {\nkey shop ${hash}\n}\nalipayai_proxy " + proxy + "\n}"
 }

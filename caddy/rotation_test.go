@@ -13,8 +13,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // replace writes a file as careful people do: all of it at once.
@@ -104,7 +104,7 @@ alipayai {
 		token http://${api}/oauth2/token {env.TEST_SECRET}
 	}
 }`)
-	_, hash := alipayai.NewKey()
+	_, hash := tenants.NewKey()
 	g.file("tenants", "acme "+hash.String()+"\n")
 	g.load(global, `
 http://${gateway} {
@@ -132,19 +132,19 @@ http://${gateway} {
 		}
 	}
 	g.replace("tenants", "acme no-hash\n")
-	tenants := filepath.Join(g.vars["dir"], "tenants")
-	g.wantTold(n, "keys_unusable", "trigger alipay", "resolve alipay", "trigger "+tenants)
+	file := filepath.Join(g.vars["dir"], "tenants")
+	g.wantTold(n, "keys_unusable", "trigger alipay", "resolve alipay", "trigger "+file)
 	g.load(oneProvider, proxySite) // a configuration without them ends it
-	g.eventually("the alert to be over", func() bool { return strings.Contains(g.logs(), "the keys of "+tenants+" are read again") })
+	g.eventually("the alert to be over", func() bool { return strings.Contains(g.logs(), "the keys of "+file+" are read again") })
 }
 
 // TestTenantsAreReadAnew changes the file of keys: one tenant comes, one goes,
 // and a damaged file changes nothing.
 func TestTenantsAreReadAnew(t *testing.T) {
 	g := newRig(t, sandbox.Config{RequestsPerSecond: -1})
-	acme, acmeHash := alipayai.NewKey()
-	zeta, zetaHash := alipayai.NewKey()
-	fixed, fixedHash := alipayai.NewKey()
+	acme, acmeHash := tenants.NewKey()
+	zeta, zetaHash := tenants.NewKey()
+	fixed, fixedHash := tenants.NewKey()
 	status := func(key string) int {
 		return g.do("POST", chatPath, chatBody("hello", false), "Authorization: Bearer "+key).status
 	}

@@ -14,8 +14,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // leaky is an upstream, a token endpoint and an alert's sink that say in everything what they know.
@@ -179,7 +179,7 @@ func TestCredentialsDoNotLeak(t *testing.T) {
 	t.Setenv("TEST_ENCRYPTION_KEY", strings.Repeat("5a", 32))
 	t.Setenv("TEST_API_KEY", apiKey)
 	t.Setenv("TEST_WEBHOOK", server.URL+"/hook/"+hook)
-	clientKey, hash := alipayai.NewKey()
+	clientKey, hash := tenants.NewKey()
 	g.vars["hash"] = hash.String()
 	q.know(apiKey, url.QueryEscape(secret), refresh, hook, hmacKey, clientKey)
 	provider := func(name, token string) string {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 )
 
 // witness remembers what only the API may see: access tokens and signatures.
@@ -53,7 +53,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		RotateRefreshTokens: true,
 		OnRequest:           w.request,
 	})
-	clientKey, clientHash := alipayai.NewKey()
+	clientKey, clientHash := tenants.NewKey()
 	encryptionKey := strings.Repeat("5a", 32)
 	t.Setenv("TEST_HMAC_KEY", hmacKey)
 	t.Setenv("TEST_SECRET", oauthSecret)

@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/evidence"
 	"github.com/caddy-alipayai/gateway/alipayai/suite"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 )
 
@@ -156,10 +156,10 @@ func openEvidence(cmd *cobra.Command, args []string) error {
 
 func newKey(cmd *cobra.Command, args []string) error {
 	tenant := args[0]
-	if err := alipayai.CheckTenant(tenant); err != nil {
+	if err := tenants.Check(tenant); err != nil {
 		return err
 	}
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), `# The key, for the client. It is shown this once.
 %[1]s
 

@@ -58,6 +58,8 @@ var rooms = map[string]room{
 	"alipayai/replay":   {imports: []string{"internal/redisstore", "internal/expiring"}},
 	"alipayai/holds":    {imports: []string{"internal/redisstore"}},
 	"alipayai/evidence": {},
+	// Whose calls are.
+	"alipayai/tenants": {},
 	// Where what a call carries may be.
 	"alipayai/residency": {},
 	"alipayai/alert":     {imports: []string{"alipayai/outgoing", "alipayai/credentials"}},
@@ -79,7 +81,7 @@ var rooms = map[string]room{
 	// A call, and what it is made of.
 	"alipayai": {imports: []string{
 		"limiter", "failover", "failover/balance", "failover/canary", "alipayai/upstream", "alipayai/failure", "alipayai/credentials", "alipayai/wire", "alipayai/replay",
-		"alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget", "alipayai/residency", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate",
+		"alipayai/evidence", "alipayai/price", "alipayai/ledger", "alipayai/budget", "alipayai/residency", "alipayai/pack", "alipayai/toolcheck", "alipayai/moderate", "alipayai/tenants",
 	}},
 	// What the gateway asks a model itself.
 	"alipayai/asked": {imports: []string{"alipayai", "alipayai/upstream", "alipayai/wire", "alipayai/residency"}},
@@ -108,8 +110,8 @@ var rooms = map[string]room{
 	"internal/seal":       {},
 	// The commands of operators, which know of the modules what these tell them.
 	"caddy/command": {caddy: true, imports: []string{
-		"signer", "failover/canary", "alipayai", "alipayai/upstream", "alipayai/doctor", "alipayai/calendar", "alipayai/evidence",
-		"alipayai/intent", "alipayai/ledger", "alipayai/shadow", "alipayai/suite",
+		"signer", "failover/canary", "alipayai/upstream", "alipayai/doctor", "alipayai/calendar", "alipayai/evidence",
+		"alipayai/intent", "alipayai/ledger", "alipayai/shadow", "alipayai/suite", "alipayai/tenants",
 	}},
 	// The way of requests through a server's routes.
 	"caddy/routes": {caddy: true},

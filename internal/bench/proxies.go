@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // the modules of a Caddy as it is downloaded
 
-	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	_ "github.com/caddy-alipayai/gateway/caddy" // the plugin
 )
 
@@ -79,7 +79,7 @@ var sites = map[string]site{
 	roleProduction: {
 		providers: []string{"alipay", "broken"},
 		options:   "\n\t\talert webhook http://127.0.0.1:9/alerts",
-		auth:      "alipayai_auth {\n\t\tkey bench " + alipayai.HashKey(clientKey).String() + "\n\t}\n\t",
+		auth:      "alipayai_auth {\n\t\tkey bench " + tenants.HashKey(clientKey).String() + "\n\t}\n\t",
 		proxy: `alipayai_proxy alipay broken {
 		breaker       3 5m 60s
 		cached_answer 24h

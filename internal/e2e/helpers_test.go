@@ -18,8 +18,8 @@ import (
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	_ "github.com/caddy-alipayai/gateway/caddy"
 	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
@@ -128,7 +128,7 @@ https://TLS {
 // ends, nothing of the plugin may be left running.
 func startGateway(t *testing.T, o options) *gateway {
 	t.Helper()
-	key, hash := alipayai.NewKey()
+	key, hash := tenants.NewKey()
 	g := &gateway{addr: heldport.Addr(t), tlsAddr: heldport.Addr(t), key: key}
 	api, apiAddr := startSimulator(t, sandbox.Config{Mode: sandbox.Production, RequestsPerSecond: -1})
 	claude, claudeAddr := startSimulator(t, sandbox.Config{Format: sandbox.Anthropic, RequestsPerSecond: -1})

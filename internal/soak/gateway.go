@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // the modules of a Caddy as it is downloaded
 
-	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/sandbox"
+	"github.com/caddy-alipayai/gateway/alipayai/tenants"
 	_ "github.com/caddy-alipayai/gateway/caddy" // the plugin
 	"github.com/caddy-alipayai/gateway/internal/heldport"
 )
@@ -21,7 +21,7 @@ type tenant struct{ name, key, hash string }
 
 func newTenants() (both [2]tenant) {
 	for i, name := range [...]string{"acme", "zeta"} {
-		key, hash := alipayai.NewKey()
+		key, hash := tenants.NewKey()
 		both[i] = tenant{name, key, hash.String()}
 	}
 	return both
