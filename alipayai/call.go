@@ -162,7 +162,9 @@ func (c *call) serve() (*Answer, *failure.Failure) {
 		return nil, f
 	}
 	c.route.preferred = providers[0]
-	c.g.Shadow.sample(c)
+	if c.g.Shadow.samples(&c.Call, c.class(), c.g.maySee) {
+		c.Seen, c.outcome.Shadow = new(Seen), c.g.Shadow.Provider.Name
+	}
 	if given, f := c.takeClaim(); given != nil || f != nil {
 		return given, f
 	}

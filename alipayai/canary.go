@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/toolcheck"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover/canary"
@@ -57,34 +58,33 @@ func (k *Canary) candidate() []*upstream.Provider {
 	return []*upstream.Provider{k.Candidate}
 }
 
-// plan puts the candidate before the stable provider where the call is one for it. Only
-// chats take part that do not act: what two versions embed cannot be compared, and belongs
+// plan puts the candidate before the stable provider where in, which may be in those regions, is a call for it, and gives its
+// part in the canary; nil for none. Only chats take part that do not act: what two versions embed cannot be compared, and belongs
 // to one index. The others go to the candidate when it has been promoted.
-func (k *Canary) plan(c *call, providers []*upstream.Provider) []*upstream.Provider {
-	if k == nil || !k.Candidate.Serves(c.Endpoint, c.Request.Model) || !k.Candidate.Within(c.tenancy.regions) {
-		return providers
+func (k *Canary) plan(in *Call, regions residency.Regions, providers []*upstream.Provider) ([]*upstream.Provider, *trial) {
+	if k == nil || !k.Candidate.Serves(in.Endpoint, in.Request.Model) || !k.Candidate.Within(regions) {
+		return providers, nil
 	}
 	i := slices.Index(providers, k.Stable)
 	if i < 0 {
-		return providers
+		return providers, nil
 	}
-	if c.Endpoint != upstream.EndpointChat || c.Request.HostedTools {
+	if in.Endpoint != upstream.EndpointChat || in.Request.HostedTools {
 		if k.Trial.Promoted() {
-			return slices.Insert(providers, i, k.Candidate)
+			providers = slices.Insert(providers, i, k.Candidate)
 		}
-		return providers
+		return providers, nil
 	}
-	t := &trial{of: k, provider: k.Stable, conversation: c.conversation(k.Header)}
+	t := &trial{of: k, provider: k.Stable, conversation: in.conversation(k.Header)}
 	sticky := t.conversation
 	if k.ByTenant {
-		sticky = canary.Conversation(c.Tenant)
+		sticky = canary.Conversation(in.Tenant)
 	}
 	if t.arm = k.Trial.Arm(sticky); t.arm == canary.Candidate {
 		t.provider = k.Candidate
 		providers = slices.Insert(providers, i, k.Candidate)
 	}
-	c.trial, c.outcome.Canary = t, t.arm.String()
-	return providers
+	return providers, t
 }
 
 // conversation names the call's conversation, of its tenant: by the header of that name, where

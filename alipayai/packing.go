@@ -182,17 +182,17 @@ func (c *call) readPackable() *packable {
 	if c.packing.one == nil {
 		c.packing.one = &notPackable
 		if c.g.Packs != nil {
-			c.packing.one = c.g.Packs.read(c)
+			c.packing.one = c.g.Packs.read(&c.Call, c.class(), c.tenancy.user)
 		}
 	}
 	return c.packing.one
 }
 
-// read says what c would bring into a pack. Never packed are calls of tenants that are not known, those
+// read says what c, a call of that class for that user of its tenant, would bring into a pack. Never packed are calls of tenants that are not known, those
 // that may move money, those that shall happen once (a claim is of one call's request),
 // and those that are more than a short text with common parameters.
-func (k *Packs) read(c *call) *packable {
-	if c.Tenant == AnonymousTenant || c.class() != ClassInference || c.IdempotencyKey != "" || c.Format.Name() != wire.OpenAI ||
+func (k *Packs) read(c *Call, class Class, user string) *packable {
+	if c.Tenant == AnonymousTenant || class != ClassInference || c.IdempotencyKey != "" || c.Format.Name() != wire.OpenAI ||
 		c.Native != nil && len(c.Native.Unsupported) > 0 || c.Request.Thinking.Type != "" || c.Request.HasTools || c.Request.HasImages || c.Request.N > 1 || len(c.Request.Body) > maxPackedBody {
 		return &notPackable
 	}
@@ -208,7 +208,7 @@ func (k *Packs) read(c *call) *packable {
 	if !ok || len(header) > 1 || k.size(&item) > k.MaxCalls/2 || item.Characters() > k.MaxCharacters/2 || item.Most() < 2 {
 		return &notPackable
 	}
-	parts := []string{c.Tenant, string(c.Endpoint), c.tenancy.user} // whose token the request carries
+	parts := []string{c.Tenant, string(c.Endpoint), user} // whose token the request carries
 	if item.Chats() && !k.AcrossUsers {
 		header = append(slices.Clip(header), "")
 		if !namesUser(header[0]) && !namesUser(item.User) {

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/residency"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/failover/balance"
@@ -59,7 +61,11 @@ func (c *call) plan() ([]*upstream.Provider, *failure.Failure) {
 		f.Param = "model"
 		return nil, f
 	}
-	return c.g.Canary.plan(c, providers), nil
+	providers, c.trial = c.g.Canary.plan(&c.Call, c.tenancy.regions, providers)
+	if c.trial != nil {
+		c.outcome.Canary = c.trial.arm.String()
+	}
+	return providers, nil
 }
 
 // noEndpoint makes the failure of a call for what no provider of a gateway has, whatever the model.
@@ -170,18 +176,27 @@ func (b *Balance) group(k *Canary, p *upstream.Provider) []*upstream.Provider {
 	return nil
 }
 
-// arrange puts the equals that rest begins with in the order in which c asks them, and says how
-// many providers they are, with the candidate of a canary, which stays before the stable one.
-// It sets c.route.equals; nil where c waits for each of them in turn.
-func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
-	c.route.equals = nil
+// balanced is what the order of equal providers depends on: a [call].
+type balanced interface {
+	// isPinned reports whether it has to go to the same one each time.
+	isPinned() bool
+	// sticky names what stays with one of b's providers; nil for nothing.
+	sticky(b *Balance) []byte
+	// waitAt is how long it would wait for p's cap, and priceAt what it should cost there, if that is known.
+	waitAt(p *upstream.Provider) time.Duration
+	priceAt(p *upstream.Provider) (amount price.Amount, known bool)
+}
+
+// arrange puts the equals that rest begins with in the order in which of asks them now, and says how
+// many providers they are, with the candidate of k, which stays before the stable one.
+// The equals that it gives are nil where of waits for each of them in turn.
+func (b *Balance) arrange(of balanced, k *Canary, now time.Time, rest []*upstream.Provider) (n int, equals *upstream.Equals) {
 	if b == nil || len(rest) == 1 {
-		return 1
+		return 1, nil
 	}
-	k := c.g.Canary
 	group := b.group(k, rest[0])
 	if group == nil {
-		return 1
+		return 1, nil
 	}
 	members := make([]*upstream.Provider, 0, len(group))
 	for n < len(rest) && slices.Equal(b.group(k, rest[n]), group) {
@@ -190,24 +205,23 @@ func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
 		}
 		n++
 	}
-	now := c.g.Now()
 	states := make([]balance.Provider, len(members))
 	for i, p := range members {
-		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: c.at(p).waits()}
+		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: of.waitAt(p)}
 		switch b.Policy {
 		case balance.Fastest:
 			states[i].Cost = b.Latencies.Cost(p.Name, now)
 		case balance.Cheapest:
-			q := c.account.quote(p)
-			states[i].Price, states[i].Priced = int64(q.quoted), q.Price != nil
+			amount, known := of.priceAt(p)
+			states[i].Price, states[i].Priced = int64(amount), known
 		}
 	}
 	var order []int
-	if c.isPinned() {
-		order = balance.Pinned(b.sticky(c), states)
+	if of.isPinned() {
+		order = balance.Pinned(of.sticky(b), states)
 	} else {
-		c.route.equals = new(upstream.Equals)
-		order, c.route.equals.Alone = balance.Order(b.Policy, b.sticky(c), states)
+		equals = new(upstream.Equals)
+		order, equals.Alone = balance.Order(b.Policy, of.sticky(b), states)
 	}
 	candidate := n > len(members)
 	i := 0
@@ -219,7 +233,14 @@ func (b *Balance) arrange(c *call, rest []*upstream.Provider) (n int) {
 		rest[i] = members[next]
 		i++
 	}
-	return n
+	return n, equals
+}
+
+func (c *call) waitAt(p *upstream.Provider) time.Duration { return c.at(p).waits() }
+
+func (c *call) priceAt(p *upstream.Provider) (amount price.Amount, known bool) {
+	q := c.account.quote(p)
+	return q.quoted, q.Price != nil
 }
 
 // isPinned reports whether the call has to go to the same one of equal providers each time:
@@ -230,7 +251,7 @@ func (c *call) isPinned() bool {
 
 // sticky names what stays with one provider: a conversation, whose prompt is cached there, or
 // the calls that may be packed. Nil for none.
-func (b *Balance) sticky(c *call) []byte {
+func (c *call) sticky(b *Balance) []byte {
 	switch {
 	case c.isPinned() && c.IdempotencyKey != "":
 		return canary.Conversation(c.Tenant, "key", c.IdempotencyKey)

@@ -61,14 +61,11 @@ func (s *Shadow) provider() []*upstream.Provider {
 	return []*upstream.Provider{s.Provider}
 }
 
-// sample has c observed if it is one to copy. Never copied are calls that may move money, those
-// of tenants that are not known or have opted out, and those whose text may not go there.
-func (s *Shadow) sample(c *call) {
-	if s == nil || !chosen(s.Share) || c.class() != ClassInference || c.Tenant == AnonymousTenant || s.OptedOut[c.Tenant] ||
-		!c.Endpoint.HasChoices() || !s.Provider.Serves(c.Endpoint, c.Request.Model) || !c.g.maySee(s.Provider, c.Tenant) {
-		return
-	}
-	c.Seen, c.outcome.Shadow = new(Seen), s.Provider.Name
+// samples reports whether in, of that class, is a call to copy. Never copied are calls that may move money, those
+// of tenants that are not known or have opted out, and those whose text may not go there, which maySee says.
+func (s *Shadow) samples(in *Call, class Class, maySee func(p *upstream.Provider, tenant string) bool) bool {
+	return s != nil && chosen(s.Share) && class == ClassInference && in.Tenant != AnonymousTenant && !s.OptedOut[in.Tenant] &&
+		in.Endpoint.HasChoices() && s.Provider.Serves(in.Endpoint, in.Request.Model) && maySee(s.Provider, in.Tenant)
 }
 
 // copies reports whether c, which is answered, is passed on.

@@ -76,7 +76,8 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 	after, groups := providers, 0
 	for len(equals)+len(after) > 0 {
 		if len(equals) == 0 {
-			n := c.g.Balance.arrange(c, after)
+			var n int
+			n, c.route.equals = c.g.Balance.arrange(c, c.g.Canary, c.g.Now(), after)
 			equals, after = after[:n], after[n:]
 			groups++
 		}

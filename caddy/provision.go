@@ -29,7 +29,7 @@ import (
 )
 
 // Provision makes the parts of the configuration, one of another: what opens a part takes the options that are its own, and
-// the parts that it needs, so that another order does not compile. The app has its parts when all are made. What they
+// the parts that it needs, so that another order does not compile; moderators, intents and suites need nothing of each other. The app has its parts when all are made. What they
 // acquire is in the setting, from which Cleanup gives it back wherever Provision ends. It does no network input or output.
 func (a *App) Provision(ctx caddy.Context) error {
 	setting := newSetting(ctx, a.InsecureLiterals)
