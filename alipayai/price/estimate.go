@@ -4,7 +4,6 @@ import (
 	"math"
 	"sync"
 	"unicode"
-	"unicode/utf8"
 )
 
 // Text counts the code points of texts: Han, of which most are a token or so each, and
@@ -13,19 +12,12 @@ type Text struct{ Han, Others int64 }
 
 // Add counts the code points of s.
 func (t *Text) Add(s string) {
-	for i := 0; i < len(s); {
-		if s[i] < utf8.RuneSelf {
-			t.Others++
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
+	for _, r := range s {
 		if unicode.Is(unicode.Han, r) {
 			t.Han++
 		} else {
 			t.Others++
 		}
-		i += size
 	}
 }
 

@@ -232,9 +232,7 @@ func (r *reader) perToken(name string) *PerToken {
 		return nil
 	}
 	n, err := ParsePerToken(text)
-	if r.fails(name, text, err); err != nil {
-		return nil
-	}
+	r.fails(name, text, err)
 	return &n
 }
 
@@ -320,10 +318,9 @@ func (r *reader) rates(suffix string, otherwise Rates) Rates {
 func (r *reader) tiers() []int64 {
 	var found []int64
 	for name := range r.fields {
-		_, rest, ok := strings.Cut(name, "_cost_per_token_above_")
-		thousands, isTokens := strings.CutSuffix(rest, "k_tokens")
-		n, err := strconv.ParseInt(thousands, 10, 32)
-		if ok && isTokens && err == nil && n > 0 {
+		_, rest, _ := strings.Cut(name, "_cost_per_token_above_")
+		n, err := strconv.ParseInt(strings.TrimSuffix(rest, "k_tokens"), 10, 32)
+		if err == nil && n > 0 {
 			found = append(found, n*1000)
 		}
 	}
@@ -334,7 +331,7 @@ func (r *reader) tiers() []int64 {
 // count gives the first of the numbers that there is; 0 for none.
 func (r *reader) count(names ...string) int64 {
 	for _, name := range names {
-		if n, err := strconv.ParseInt(r.text(name), 10, 64); err == nil && n > 0 && n <= most {
+		if n, _ := strconv.ParseInt(r.text(name), 10, 64); n > 0 && n <= most {
 			return n
 		}
 	}

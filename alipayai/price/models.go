@@ -26,7 +26,7 @@ func (m *Models) Answered(model string) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.known[model] && len(m.known) < MaxModels {
+	if len(m.known) < MaxModels {
 		if m.known == nil {
 			m.known = make(map[string]bool)
 		}

@@ -35,7 +35,7 @@ func (a Amount) Plus(b Amount) Amount {
 
 // Times is that often an amount that is not negative; MaxAmount where it is more.
 func (a Amount) Times(n int64) Amount {
-	if n <= 0 || a <= 0 {
+	if n <= 0 {
 		return 0
 	}
 	if a > MaxAmount/Amount(n) {
@@ -120,20 +120,13 @@ func decimal(text string, scale int) (n int64, exact bool, err error) {
 	if whole == "" || pointed && part == "" || strings.Trim(digits, "0123456789") != "" {
 		return 0, false, errDecimal
 	}
-	digits = strings.TrimLeft(digits, "0")
-	if digits == "" {
-		return 0, true, nil
-	}
 	zeros := scale + shift - len(part)
 	if exact = true; zeros < 0 {
 		cut := max(len(digits)+zeros, 0)
-		exact = strings.Trim(digits[cut:], "0") == "" && len(digits)+zeros >= 0
+		exact = strings.Trim(digits[cut:], "0") == ""
 		if digits, zeros = digits[:cut], 0; digits == "" {
 			return 0, exact, nil
 		}
-	}
-	if len(digits)+zeros > 19 {
-		return 0, false, errors.New("is too large")
 	}
 	if n, err = strconv.ParseInt(digits+strings.Repeat("0", zeros), 10, 64); err != nil {
 		return 0, false, errors.New("is too large")

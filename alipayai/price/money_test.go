@@ -47,6 +47,32 @@ func TestTimes(t *testing.T) {
 	}
 }
 
+// What is more than the largest amount is that, and never a small or a negative one.
+func TestAmountsStopAtTheLargest(t *testing.T) {
+	for name, tt := range map[string]struct{ got, want Amount }{
+		"a sum":                         {Amount(2).Plus(3), 5},
+		"the largest sum":               {(MaxAmount - 1).Plus(1), MaxAmount},
+		"a sum beyond it":               {MaxAmount.Plus(1), MaxAmount},
+		"a sum of two":                  {MaxAmount.Plus(MaxAmount), MaxAmount},
+		"a quotient that is the number": {quotient(1, 0, 1<<32), 1 << 32},
+		"a quotient, rounded up":        {quotient(0, 7, 2), 4},
+		"the largest quotient":          {quotient(0, math.MaxInt64, 1), MaxAmount},
+		"one that rounds beyond it":     {quotient(0, math.MaxUint64, 2), MaxAmount},
+		"one of 64 bits":                {quotient(0, math.MaxUint64, 1), MaxAmount},
+		"one of more":                   {quotient(7, 0, 7), MaxAmount},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: %d, want %d", name, tt.got, tt.want)
+		}
+	}
+	s := sum{high: math.MaxUint64, low: math.MaxUint64}
+	for range 2 {
+		if s.add(1, 1); s.amount() != MaxAmount {
+			t.Errorf("a sum of more than 128 bits: %d", s.amount())
+		}
+	}
+}
+
 func TestAmountIsWrittenAsADecimal(t *testing.T) {
 	for a, want := range map[Amount]string{0: "0", 1: "0.000000001", Unit: "1", 30_048_000: "0.030048", 50 * Unit: "50", -Unit - 5e8: "-1.5", MaxAmount: "9223372036.854775807"} {
 		if got := a.String(); got != want {
@@ -100,6 +126,13 @@ func TestExchange(t *testing.T) {
 		if got := x.Convert(tt.a, tt.from, tt.to); got != tt.want {
 			t.Errorf("%s: %d, want %d", name, got, tt.want)
 		}
+	}
+	x.Set("EUR", "CNY", 8_000_000_000)
+	if got := x.Convert(10, "USD", "CNY"); got != 72 {
+		t.Errorf("with a second rate: %d, want 72", got)
+	}
+	if got := (*Exchange)(nil).Convert(3, "USD", "CNY"); got != MaxAmount {
+		t.Errorf("without any rate: %d, want the most", got)
 	}
 	if (*Exchange)(nil).Convert(3, "USD", "USD") != 3 || x.Converts("CNY", "USD") || !x.Converts("USD", "CNY") {
 		t.Error("what converts is not told")

@@ -14,9 +14,6 @@ import (
 // the file has the price of its family, and one that was tuned that of all that were tuned from the same. It is nil where
 // there is none.
 func (f *File) Of(vendor, model string) *Price {
-	if f == nil {
-		return nil
-	}
 	for name := range namesOf(model) {
 		if p := f.named(vendor, name); p != nil {
 			return p

@@ -113,9 +113,7 @@ type Charge struct {
 func (p *Price) Of(u Used) Charge {
 	c := Charge{Characters: max(u.Characters, p.MinCharacters), Tokens: p.charged(u)}
 	c.Amount = p.amount(u, c.Tokens)
-	if c.Tokens > u.Prompt {
-		c.Floor = max(c.Amount-p.amount(u, u.Prompt), 0)
-	}
+	c.Floor = max(c.Amount-p.amount(u, u.Prompt), 0)
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -117,6 +118,30 @@ func TestBoundWithoutMaxima(t *testing.T) {
 	}
 }
 
+// A bound holds back no more of a budget than a call can cost.
+func TestBoundIsTight(t *testing.T) {
+	p := Price{Rates: Rates{Input: 1e9, Output: 1e9}, MaxTokens: 50, ImageTokens: 7, Above: []Tier{{Tokens: 100, Rates: Rates{Input: 3e9, Output: 1e9}}}, Search: 2e3}
+	for name, tt := range map[string]struct {
+		asked Asked
+		want  Amount // thousands
+	}{
+		"the model's longest":             {Asked{}, 50},
+		"less than that":                  {Asked{MaxTokens: 40}, 40},
+		"more than that":                  {Asked{MaxTokens: 60}, 50},
+		"nothing that is generated":       {Asked{Bytes: 5, Silent: true}, 5},
+		"images":                          {Asked{Images: 2, Silent: true}, 14},
+		"searches of one answer":          {Asked{Searches: 4, Silent: true}, 8},
+		"the longest that is not dearer":  {Asked{Bytes: 100, Silent: true}, 100},
+		"the shortest that is dearer":     {Asked{Bytes: 101, Silent: true}, 303},
+		"more bytes than can be counted":  {Asked{Bytes: math.MaxInt64, Images: math.MaxInt64, Silent: true}, 3 * most},
+		"more images than can be counted": {Asked{Images: math.MaxInt64, Silent: true}, 3 * most},
+	} {
+		if got := p.Bound(tt.asked); got != tt.want*1e3 {
+			t.Errorf("%s: %d, want %d", name, got, tt.want*1e3)
+		}
+	}
+}
+
 func TestLiteLLM(t *testing.T) {
 	f, err := LoadFile("testdata/litellm.json")
 	if err != nil {
@@ -209,6 +234,17 @@ func TestBook(t *testing.T) {
 	if b.Of("gpt-4o-mini") != own || b.Of("deepseek-chat") != f.Of("deepseek", "deepseek-chat") || b.Of("other") != any || (&Book{}).Of("m") != nil {
 		t.Error("prices in another order than own, file's, any")
 	}
+	models := Book{ByModel: map[string]*Price{"a": {Currency: "EUR"}, "b": {Currency: "CNY"}, "c": {Currency: "EUR"}}}
+	for range 16 { // in whichever order
+		if got := models.Currencies(); !slices.Equal(got, []Currency{"CNY", "EUR"}) {
+			t.Fatalf("currencies of models alone %v", got)
+		}
+	}
+	for model, owns := range map[string]bool{"gpt-4o-mini": true, "gpt-4o-mini-2024-07-18": true, "deepseek-chat": false, "other": false} {
+		if b.Owns(model) != owns {
+			t.Errorf("the price of %s is its own: %t", model, !owns)
+		}
+	}
 	if got := b.Currencies(); len(got) != 3 || got[0] != "CNY" || got[1] != "EUR" || got[2] != "USD" {
 		t.Errorf("currencies %v", got)
 	}
@@ -279,6 +315,44 @@ func TestEstimateLearns(t *testing.T) {
 	}
 }
 
+// What an estimate begins with, and how fast it learns.
+func TestEstimateMendsAPart(t *testing.T) {
+	for name, tt := range map[string]struct {
+		learn               func(*Estimate)
+		han, others, answer int64 // of 1,000 characters
+	}{
+		"nothing learned":       {func(*Estimate) {}, 750, 250, 256},
+		"what is no count":      {func(e *Estimate) { e.Learn(Text{Others: 2000}, -1, 5, 1); e.Learn(Text{Others: 2000}, 5, -1, 1) }, 750, 250, 256},
+		"nothing":               {func(e *Estimate) { e.Learn(Text{Others: 2000}, 500, 0, 1) }, 750, 250, 0},
+		"no answer":             {func(e *Estimate) { e.Learn(Text{Others: 2000}, 500, 5, 0) }, 750, 250, 256},
+		"several answers":       {func(e *Estimate) { e.Learn(Text{Others: 2000}, 500, 100, 4) }, 750, 250, 25},
+		"a text of some length": {func(e *Estimate) { e.Learn(Text{Others: enough}, enough/2, 1, 1) }, 750, 275, 1},
+		"many short answers, and a longer one": {func(e *Estimate) {
+			for range 1000 {
+				e.Learn(Text{}, 0, 100, 1)
+			}
+			e.Learn(Text{}, 0, 740, 1)
+		}, 750, 250, 110},
+		"the least": {func(e *Estimate) {
+			for range 1000 {
+				e.Learn(Text{Others: 2000}, 0, 1, 1)
+			}
+		}, 750, 16, 1},
+		"the most": {func(e *Estimate) {
+			for range 1000 {
+				e.Learn(Text{Others: 100_000}, 1<<40, 1, 1)
+			}
+		}, 750, 4000, 1},
+	} {
+		var e, other Estimate
+		tt.learn(&e)
+		tt.learn(&other)
+		if han, others, answer := e.Tokens(Text{Han: 1000}), e.Tokens(Text{Others: 1000}), other.Answer(); han != tt.han || others != tt.others || answer != tt.answer {
+			t.Errorf("%s: %d and %d tokens, and %d of an answer; want %d, %d, %d", name, han, others, answer, tt.han, tt.others, tt.answer)
+		}
+	}
+}
+
 // What texts take is learned of long ones: short prompts, which are mostly what a vendor puts around them, and prompts of which
 // the text is the smallest part, change next to nothing.
 func TestEstimateLearnsOfLongTexts(t *testing.T) {
@@ -317,6 +391,9 @@ func TestModelsAreBounded(t *testing.T) {
 		if m.Answered(model) || m.Has(model) {
 			t.Errorf("%s: %q is a name", name, model)
 		}
+	}
+	if name := strings.Repeat("m", maxModelName); !new(Models).Answered(name) {
+		t.Error("the longest name is none")
 	}
 	in := 0
 	for i := range 10 * MaxModels {

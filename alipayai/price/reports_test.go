@@ -1,6 +1,8 @@
 package price
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -53,20 +55,40 @@ func TestPublicReportsOfPriceFiles(t *testing.T) {
 		"DeepSeek's word for what is cached":               {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_cache_hit":0.1e-6}}`, "x", "m", Used{Prompt: 100, Cached: 100}, 10},
 		"both words":                                       {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_cache_hit":0.2e-6,"cache_read_input_token_cost":0.1e-6}}`, "x", "m", Used{Prompt: 100, Cached: 100}, 10},
 		"a length with a price that is none":               {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_above_200k_tokens":-1}}`, "x", "m", used, -1},
-		"a range without a price of its answers":           {`{"m":{"litellm_provider":"x","mode":"chat","tiered_pricing":[{"range":[0,1e3],"input_cost_per_token":1e-6}]}}`, "x", "m", used, -1},
+		"ranges in another order": {`{"m":{"litellm_provider":"x","tiered_pricing":[{"range":[1e3,2e3],"input_cost_per_token":3e-6},` +
+			`{"range":[50,1e3],"input_cost_per_token":2e-6},{"range":[0,50],"input_cost_per_token":1e-6}]}}`, "x", "m", Used{Prompt: 100}, 200},
+		"no ranges":                      {`{"m":{"litellm_provider":"x",` + flat + `,"tiered_pricing":[]}}`, "x", "m", used, -1},
+		"a range of nothing":             {`{"m":{"litellm_provider":"x","tiered_pricing":[{"range":[],"input_cost_per_token":1e-6}]}}`, "x", "m", used, -1},
+		"a range below nothing":          {`{"m":{"litellm_provider":"x","tiered_pricing":[{"range":[-1],"input_cost_per_token":1e-6}]}}`, "x", "m", used, -1},
+		"a range from a part of a token": {`{"m":{"litellm_provider":"x","tiered_pricing":[{"range":[0.5],"input_cost_per_token":1e-6}]}}`, "x", "m", used, -1},
+		"a range beyond all prompts":     {`{"m":{"litellm_provider":"x","tiered_pricing":[{"range":[1e300],"input_cost_per_token":1e-6}]}}`, "x", "m", used, -1},
+		"a request for no price":         {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_request":-1}}`, "x", "m", used, -1},
+		"a search for no price":          {`{"m":{"litellm_provider":"x",` + flat + `,"search_context_cost_per_query":{"search_context_size_low":-1}}}`, "x", "m", used, -1},
+		"thinking that is cheaper":       {`{"m":{"litellm_provider":"x",` + flat + `,"output_cost_per_reasoning_token":1e-6}}`, "x", "m", used, 200},
+		"thinking alone has a price":     {`{"m":{"litellm_provider":"x","mode":"chat","input_cost_per_token":1e-6,"output_cost_per_reasoning_token":1e-6}}`, "x", "m", used, -1},
+		"Google's prefix at another":     {openai("gpt-4o"), "openai", "models/gpt-4o", used, -1},
+		"two lengths": {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_above_1k_tokens":3e-6,"input_cost_per_token_above_2k_tokens":5e-6,"input_cost_per_token_above_4k_tokens":7e-6}}`,
+			"x", "m", Used{Prompt: 3000}, 15_000},
+		"a length that is none": {`{"m":{"litellm_provider":"x",` + flat + `,"input_cost_per_token_above_0k_tokens":3e-6,"input_cost_per_token_above_99999999999k_tokens":3e-6,` +
+			`"input_cost_per_token_above_-1k_tokens":3e-6,"input_cost_per_token_above_1k_words":3e-6}}`, "x", "m", used, 200},
+		"by request and by answers":              {`{"m":{"litellm_provider":"x","mode":"chat","output_cost_per_token":1e-6,"input_cost_per_request":0.01}}`, "x", "m", used, -1},
+		"by request and by prompts":              {`{"m":{"litellm_provider":"x","mode":"chat","input_cost_per_token":1e-6,"input_cost_per_request":0.01}}`, "x", "m", used, -1},
+		"a range without a price of its answers": {`{"m":{"litellm_provider":"x","mode":"chat","tiered_pricing":[{"range":[0,1e3],"input_cost_per_token":1e-6}]}}`, "x", "m", used, -1},
 	} {
 		t.Run(source, func(t *testing.T) {
 			file := strings.Replace(tt.file, "{", `{"other":{"litellm_provider":"y","input_cost_per_token":1},`, 1)
-			f, err := ParseFile([]byte(file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := Amount(-1000)
-			if p := f.Of(tt.vendor, tt.model); p != nil {
-				got = p.Of(tt.used).Amount
-			}
-			if got != tt.want*1000 {
-				t.Errorf("%d, want %d", got, tt.want*1000)
+			for range 8 { // in whichever order the members of an object are read
+				f, err := ParseFile([]byte(file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := Amount(-1000)
+				if p := f.Of(tt.vendor, tt.model); p != nil {
+					got = p.Of(tt.used).Amount
+				}
+				if got != tt.want*1000 {
+					t.Fatalf("%d, want %d", got, tt.want*1000)
+				}
 			}
 		})
 	}
@@ -117,11 +139,60 @@ func TestPublicReportsOfMultipliers(t *testing.T) {
 	}
 }
 
+// What a faster tier costs is held back for calls that ask for it alone, and a tier without a price of long prompts has the dearer one
+// of what the file says.
+func TestTiersOfServiceByThemselves(t *testing.T) {
+	f, err := ParseFile([]byte(`{
+		"fast": {"litellm_provider":"x","input_cost_per_token":5e-6,"output_cost_per_token":25e-6,"provider_specific_entry":{"fast":2}},
+		"m": {"litellm_provider":"x","input_cost_per_token":1e-6,"input_cost_per_token_priority":9e-6,"input_cost_per_token_above_1k_tokens":2e-6},
+		"longest": {"litellm_provider":"x","input_cost_per_token":1e-6,"max_output_tokens":-5,"max_tokens":77},
+		"legacy": {"litellm_provider":"x","input_cost_per_token":1e-6,"max_output_tokens":"see max_tokens","max_tokens":1125899906842624},
+		"beyond": {"litellm_provider":"x","input_cost_per_token":1e-6,"max_output_tokens":1125899906842625,"max_tokens":99999999999999999999}
+	}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Of("x", "fast").Bound(Asked{Bytes: 100, MaxTokens: 10}); got != 750_000 {
+		t.Errorf("a call of no tier costs %d at most, want 750000", got)
+	}
+	if p, _ := f.Of("x", "m").In("priority"); p.Of(Used{Prompt: 2000}).Amount != 2000*9000 {
+		t.Errorf("a long prompt of a dearer tier costs %d, want %d", p.Of(Used{Prompt: 2000}).Amount, 2000*9000)
+	}
+	if _, known := f.Of("x", "fast").In("priority"); known {
+		t.Error("a tier that the file has no price of has one")
+	}
+	for model, want := range map[string]int64{"longest": 77, "legacy": most, "beyond": 0, "fast": 0} {
+		if got := f.Of("x", model).MaxTokens; got != want {
+			t.Errorf("%s: the longest answer is %d, want %d", model, got, want)
+		}
+	}
+}
+
+func TestFilesThatAreNone(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, maxFile+1); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{large: "is larger than 32 MiB", large + "r": "no such file", filepath.Dir(large): "is a directory"} {
+		if _, err := LoadFile(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	_, err := ParseFile([]byte(`{"m":{"litellm_provider":"x","input_cost_per_token":1e-6,"search_context_cost_per_query":{"low":1e-12}}}`))
+	if err == nil || !strings.Contains(err.Error(), "search_context_cost_per_query: low 1e-12 is finer") {
+		t.Errorf("a search's price that is finer than what is counted: %v", err)
+	}
+}
+
 // What a vendor says that it has charged is a float, which is rounded up where it is finer than what is counted.
 func TestChargedAmounts(t *testing.T) {
 	for text, want := range map[string]Amount{ // -1 for an error
 		"0": 0, "0.95": 950_000_000, "0.00000812": 8120, "1.4000000000000001e-04": 140_001, "1e-12": 1, "0.0000000001": 1, "12.5": 12_500_000_000,
 		"9223372036.854775807": MaxAmount, "9223372036.8547758071": MaxAmount, "9223372037": -1, "-1": -1, "": -1, "free": -1,
+		"1e-100": 1, "1e-101": -1, "1e-9223372036854775808": -1, "1e9223372036854775807": -1, "10e9223372036854775800": -1,
 	} {
 		got, err := ParseCharged(text)
 		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {
