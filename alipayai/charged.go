@@ -35,9 +35,7 @@ func (a *account) most() {
 // mostLine is the line of an attempt of which it is not known whether it was served.
 func (a *account) mostLine(q *charge) ledger.Line {
 	line := a.line(q, ledger.Unknown)
-	if q.Price != nil {
-		line.Amount = q.Most
-	}
+	line.Amount = q.Most
 	return line
 }
 
@@ -120,7 +118,7 @@ type measured struct {
 // measure makes out what q has taken by what the provider reports, or by an estimate, which learns of a report.
 func (a *account) measure(q *charge, u wire.Usage, answer generated, outcome ledger.Outcome) measured {
 	if countsNothing(u) && !u.Unbilled && (answer.some || !a.in.Endpoint.Generates()) {
-		u = wire.Usage{Implausible: true, Tier: u.Tier, Region: u.Region, Searches: u.Searches}
+		u = wire.Usage{Tier: u.Tier, Region: u.Region, Searches: u.Searches}
 	}
 	m := measured{reported: u, outcome: outcome}
 	m.usage, m.replaced = plausible(u, a.in.Request, max(answer.given, answer.tokens*bytesPerToken))

@@ -100,6 +100,10 @@ func TestPublicReportsOfCosts(t *testing.T) {
 		"the total alone, of no answer":                                 {prices: flat, answers: says(200, completionOf(`"message":{"role":"assistant","content":""},"finish_reason":"length"`, `,"usage":{"total_tokens":107}`)), costs: 107},
 		"https://github.com/Wei-Shaw/sub2api/issues/6906":               {prices: flat, body: with(`"stream":true,`), answers: streams(nil, deltaEvent, `{"choices":[{"delta":{"content":"0123456789abcde"},"finish_reason":"stop"}]}`, `{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, "[DONE]"), costs: 7 + 60, outcome: ledger.Estimated},
 		"an answer that is counted as nothing":                          {prices: flat, body: with(`"stream":true,`), answers: streams(nil, deltaEvent, `{"choices":[{"delta":{"content":"0123456789abcde"},"finish_reason":"stop"}]}`, `{"choices":[],"usage":{"prompt_tokens":6,"completion_tokens":0,"total_tokens":6}}`, "[DONE]"), costs: 6 + 60, outcome: ledger.Estimated},
+		"nothing in a dearer tier":                                      {prices: tiers, body: with(`"stream":true,`), answers: streams(nil, deltaEvent, `{"choices":[{"delta":{"content":"0123456789abcde"},"finish_reason":"stop"}]}`, `{"choices":[],"service_tier":"priority","usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, "[DONE]"), costs: 2*7 + 2*60, outcome: ledger.Estimated},
+		"nothing, and a search":                                         {prices: searches, body: with(`"stream":true,`), answers: streams(nil, deltaEvent, `{"choices":[{"delta":{"content":"0123456789abcde"},"finish_reason":"stop"}]}`, `{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"server_tool_use":{"web_search_requests":2}}}`, "[DONE]"), costs: 7 + 60 + 20_000, outcome: ledger.Estimated},
+		"what declines has a cache":                                     {prices: claude, path: "/v1/messages", claude: true, body: with(`"max_tokens":900,"fallbacks":[{"model":"n"}],`), answers: declinesWith("n", `{"type":"message","model":"m","input_tokens":1000,"cache_creation_input_tokens":100,"cache_read_input_tokens":200,"output_tokens":5}`), costs: 1000 + 125 + 20 + 50 + 3000 + 300},
+		"two models decline":                                            {prices: flat, path: "/v1/messages", claude: true, body: with(`"max_tokens":900,"fallbacks":[{"model":"n"},{"model":"o"}],`), answers: declinesWith("o", `{"type":"message","model":"m","input_tokens":1000,"output_tokens":500},{"type":"message","model":"n","input_tokens":1000,"output_tokens":100}`), costs: 3*2000 + 30*600 + 1000 + 100},
 		"zeros at last":                                                 {prices: flat, body: with(`"stream":true,`), answers: streams(nil, `{"choices":[{"delta":{"content":"hello"}}],"usage":{"prompt_tokens":6,"completion_tokens":3,"total_tokens":9}}`, finishEvent, `{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`, "[DONE]"), costs: 6 + 30},
 		"https://github.com/earendil-works/pi/issues/2017":              {prices: flat, body: with(`"stream":true,`), answers: streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":6,"completion_tokens":3,"total_tokens":9}}]}`, "[DONE]"), costs: 6 + 30},
 		"Groq's":         {prices: flat, body: with(`"stream":true,`), answers: streams(nil, deltaEvent, `{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"req_1","usage":{"prompt_tokens":6,"completion_tokens":3,"total_tokens":9}}}`, "[DONE]"), costs: 6 + 30},
@@ -122,6 +126,12 @@ func iterationsOf(model string, output int) string {
 func declines(model string, output int) turn {
 	return says(200, fmt.Sprintf(`{"id":"m","type":"message","role":"assistant","model":%q,"content":[{"type":"fallback","from":{"model":"m"},"to":{"model":%q},"trigger":{"type":"refusal"}},`+
 		`{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":%s}`, model, model, iterationsOf(model, output)))
+}
+
+// declinesWith is an answer of a model behind these iterations of others.
+func declinesWith(model, iterations string) turn {
+	return says(200, fmt.Sprintf(`{"id":"m","type":"message","role":"assistant","model":%q,"content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn",`+
+		`"usage":{"input_tokens":1000,"output_tokens":10,"iterations":[%s,{"type":"fallback_message","model":%q,"input_tokens":1000,"output_tokens":10}]}}`, model, iterations, model))
 }
 
 // declinesInStream is a stream of it, which begins in the name of the model that declines: fallback_response.txt of anthropic-sdk-python.
@@ -200,6 +210,7 @@ func TestServiceTiersWithinBudgets(t *testing.T) {
 		"another, too dear":         {flat, `"models":["n"],`, within, 429, "tenant_budget"},
 		"another, escaped":          {flat, `"model\u0073":["n"],`, within, 429, "tenant_budget"},
 		"another, not known":        {flat, `"models":["o"],`, within, 503, "price_unknown"},
+		"another, not in the tier":  {tiers, `"service_tier":"priority","models":["n"],`, 9 * within, 503, "price_unknown"},
 		"others by a name":          {flat, `"fallbacks":[{"model":"n"}],`, within, 429, "tenant_budget"},
 		"others of more tokens":     {flat, `"max_tokens":10,"fallbacks":[{"model":"n","max_tokens":64000}],`, within, 429, "tenant_budget"},
 		"others of as many":         {flat, `"max_tokens":10,"fallbacks":[{"model":"n","max_tokens":10}],`, within, 200, ""},

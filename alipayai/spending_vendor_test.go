@@ -187,7 +187,7 @@ func TestTheNextCheaperProvider(t *testing.T) {
 		t.Errorf("%d %v", got.status, got.header)
 	}
 	r.outcome()
-	if all := l.taken(); len(all) != 1 || all[0].Currency != "" || all[0].Prompt == 0 || all[0].Model != "other" {
+	if all := l.taken(); len(all) != 1 || all[0].Currency != "" || all[0].Prompt == 0 || all[0].Characters != int64(len("hello")) || all[0].Model != "other" {
 		t.Errorf("a line without a price: %+v", all)
 	}
 }
