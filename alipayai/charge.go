@@ -53,7 +53,7 @@ func (s *Spending) end(q *charge, spent price.Amount) {
 // leaving notes in the ledger that the attempt is about to leave.
 func (a *account) leaving() {
 	q := a.charge
-	if q == nil || q.number != 0 || a.spending.Ledger == nil {
+	if q == nil || a.spending.Ledger == nil {
 		return
 	}
 	q.number = a.spending.Ledger.Begin(a.mostLine(q))

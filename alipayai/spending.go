@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/budget"
@@ -76,7 +75,7 @@ type Cost struct {
 	Label string
 }
 
-// currencies are those of p's prices; none where it has none.
+// currencies are those of p's prices, sorted; none where it has none.
 func (s *Spending) currencies(p *upstream.Provider) (names []string) {
 	if s == nil || s.Providers[p.Name] == nil {
 		return nil
@@ -84,7 +83,6 @@ func (s *Spending) currencies(p *upstream.Provider) (names []string) {
 	for _, currency := range s.Providers[p.Name].Currencies() {
 		names = append(names, string(currency))
 	}
-	slices.Sort(names)
 	return names
 }
 

@@ -15,7 +15,7 @@ const aheadTime = time.Hour
 func (b *Budgets) TakeAhead(ctx context.Context, most int) {
 	now := b.now()
 	for _, a := range b.selected(func(Key) bool { return true }) {
-		if a.end.Sub(now) > aheadTime || now.After(a.end) || now.Before(a.begin) {
+		if a.end.Sub(now) > aheadTime || now.After(a.end) {
 			continue
 		}
 		a.mu.Lock()

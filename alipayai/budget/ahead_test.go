@@ -273,3 +273,89 @@ func TestTakenAhead(t *testing.T) {
 		}
 	}
 }
+
+// divided is a store of four parts, which counts what is taken of each window.
+type divided struct {
+	Memory
+	away  bool
+	full  bool                     // others have all
+	taken map[int64][]price.Amount // by when the window ends
+}
+
+func (*divided) Share() price.Amount { return 4 }
+
+func (d *divided) Take(_ context.Context, _ Key, amount, _ price.Amount, end time.Time) (others price.Amount, ok bool, err error) {
+	d.taken[end.Unix()] = append(d.taken[end.Unix()], amount)
+	if d.away {
+		return 0, false, ErrUnavailable
+	}
+	return 0, !d.full, nil
+}
+
+// A part of the next window is taken once, within the hour before it begins, of budgets that can be divided, and again only where the
+// store was away.
+func TestWhenPartsAreTakenAhead(t *testing.T) {
+	begin, end := Day(time.UTC).Bounds(time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC))
+	for name, test := range map[string]struct {
+		limit price.Amount
+		at    time.Time
+		away  bool
+		takes int // of two tries
+	}{
+		"an hour before":          {400, end.Add(-aheadTime), false, 1},
+		"long before":             {400, end.Add(-aheadTime - 1), false, 0},
+		"at the end":              {400, end, false, 1},
+		"after it":                {400, end.Add(1), false, 0},
+		"before the window":       {400, begin.Add(-1), false, 0},
+		"the least":               {4, end.Add(-1), false, 1},
+		"what cannot be divided":  {3, end.Add(-1), false, 0},
+		"while the store is away": {400, end.Add(-1), true, 2},
+	} {
+		now := begin.Add(time.Hour)
+		store := &divided{taken: make(map[int64][]price.Amount)}
+		b := New(store, func() time.Time { return now })
+		limit := Limit{Amount: test.limit, Currency: "CNY", Window: Day(time.UTC)}
+		r, err := b.Reserve(t.Context(), "acme", []Limit{limit}, []price.Amount{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Keep()
+		now, store.away = test.at, test.away
+		for range 2 {
+			b.TakeAhead(t.Context(), 10)
+		}
+		_, next := limit.Window.Bounds(end)
+		ahead := store.taken[next.Unix()]
+		if len(ahead) != test.takes || len(ahead) > 0 && ahead[0] != test.limit/4 {
+			t.Errorf("%s: %d were taken ahead, want %d times a fourth of %d", name, ahead, test.takes, test.limit)
+		}
+	}
+	for name, test := range map[string]struct {
+		away, full bool
+		most       int
+		takes      []int // after each of three tries, of three tenants
+	}{
+		"all at once":            {false, false, 10, []int{3, 3, 3}},
+		"as many as may be":      {false, false, 3, []int{3, 3, 3}},
+		"two, and then the rest": {false, false, 2, []int{2, 3, 3}},
+		"what others have":       {false, true, 10, []int{3, 3, 3}},
+		"while it is away":       {true, false, 10, []int{1, 2, 3}},
+	} {
+		now := begin.Add(time.Hour)
+		store := &divided{taken: make(map[int64][]price.Amount)}
+		b := New(store, func() time.Time { return now })
+		limit := Limit{Amount: 400, Currency: "CNY", Window: Day(time.UTC)}
+		for _, tenant := range []string{"acme", "shop", "zeta"} {
+			if _, err := b.Reserve(t.Context(), tenant, []Limit{limit}, []price.Amount{1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now, store.away, store.full = end.Add(-1), test.away, test.full
+		_, next := limit.Window.Bounds(end)
+		for i, want := range test.takes {
+			if b.TakeAhead(t.Context(), test.most); len(store.taken[next.Unix()]) != want {
+				t.Errorf("%s: %d were taken ahead after try %d, want %d", name, len(store.taken[next.Unix()]), i+1, want)
+			}
+		}
+	}
+}

@@ -167,3 +167,90 @@ func TestAttemptsInFlightAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// An attempt is stored once it is so old, and once alone; what has ended since is forgotten in the file where it was stored, also
+// where the file could not be written in between.
+func TestWhenAttemptsAreStored(t *testing.T) {
+	now := noon
+	l := New(Options{Now: func() time.Time { return now }}) // which nothing writes
+	take := func() batch {
+		var b batch
+		l.takeBegun(&b, now)
+		return b
+	}
+	first := l.Begin(lineAt(noon, "shop", 1))
+	now = noon.Add(begunAfter - 1)
+	if b := take(); len(b.begun) > 0 {
+		t.Errorf("a young attempt is stored: %+v", b)
+	}
+	young := l.Begin(lineAt(now, "shop", 2))
+	now = noon.Add(begunAfter)
+	b := take()
+	if len(b.begun) != 1 || b.begun[first].Amount != 1 {
+		t.Errorf("an old attempt is not stored: %+v", b)
+	}
+	if again := take(); len(again.begun) > 0 {
+		t.Errorf("it is stored twice: %+v", again)
+	}
+	if l.Forget(young); len(take().over) > 0 {
+		t.Error("an attempt that was never stored is forgotten in the file")
+	}
+	l.restoreBegun(b) // the file could not be written
+	b = take()
+	if len(b.begun) != 1 {
+		t.Errorf("what could not be written is not stored: %+v", b)
+	}
+	l.Forget(first)
+	gone := take()
+	if !slices.Equal(gone.over, []uint64{first}) {
+		t.Errorf("%d are over", gone.over)
+	}
+	second := l.Begin(lineAt(now, "shop", 3))
+	now = now.Add(begunAfter)
+	take()
+	l.Forget(second)
+	l.restoreBegun(batch{begun: map[uint64]Line{first: {}}, over: gone.over})
+	if got := take().over; !slices.Equal(got, []uint64{first, second}) {
+		t.Errorf("%d are over once the file can be written, want both", got)
+	}
+	close(l.closing)
+	last := l.Begin(lineAt(now, "shop", 4))
+	if b := take(); len(b.begun) != 1 || b.begun[last].Amount != 4 {
+		t.Errorf("at the end a young attempt is not stored: %+v", b)
+	}
+}
+
+// Attempts that a process has left are reported with the oldest first, and by what a query selects, and those of the process that
+// finds them are stored as those of any other.
+func TestAttemptsThatWereLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := New(Options{Path: path})
+	l.Open()
+	for i, tenant := range []string{"shop", "bank", "shop"} {
+		l.Begin(lineAt(noon.Add(-time.Duration(i)*time.Hour), tenant, 1))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := Read(path, time.UTC, func(s Source) error {
+		lines, err := s.Lines(t.Context(), Query{Tenant: "shop"})
+		if len(lines) != 2 {
+			t.Errorf("of one tenant %+v", lines)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []Line
+	o := openAt(t, path, func(options *Options) { options.Left = func(lines []Line) { left = lines } })
+	if len(left) != 3 || !slices.IsSortedFunc(left, func(a, b Line) int { return a.Time.Compare(b.Time) }) {
+		t.Errorf("left are %+v", left)
+	}
+	o.Begin(lineAt(noon, "shop", 1))
+	testwait.For(t, patience, "an attempt", func() bool {
+		begun, err := readBegun(o.file(), Query{}, time.UTC)
+		return err == nil && len(begun) == 1
+	})
+	o.has(t, 3) // it is the same file
+}
