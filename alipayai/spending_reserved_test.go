@@ -124,3 +124,17 @@ func TestPacksAreReservedToTheToken(t *testing.T) {
 		})
 	}
 }
+
+// What models have taken that declined to go on is in the call's line too, beside what the one has that answered.
+func TestLinesHaveWhatWasDeclined(t *testing.T) {
+	l := new(lines)
+	answer := declinesWith("n", `{"type":"message","model":"m","input_tokens":1000,"cache_creation_input_tokens":100,"cache_read_input_tokens":200,"output_tokens":5}`)
+	s := perform(t, [][]turn{{answer}}, func(g *alipayai.Gateway) {
+		g.Providers[0] = claudeProviderOver(t, g.Providers[0])
+	}, first(anyModel), spends(l, perTokenPrice()))
+	got := s.callAt(t.Context(), "/v1/messages", `{"model":"m","max_tokens":9,"fallbacks":[{"model":"n"}],"messages":[{"role":"user","content":"hello"}]}`)
+	all := l.taken()
+	if got.status != http.StatusOK || len(all) != 1 || all[0].Prompt != 1300+1000 || all[0].Cached != 200 || all[0].Completion != 5+10 {
+		t.Errorf("%d, lines %+v", got.status, all)
+	}
+}
