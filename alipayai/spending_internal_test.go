@@ -163,7 +163,7 @@ func TestFailuresOfBudgets(t *testing.T) {
 		"later":           {exceeded(time.Minute + 1), failure.CodeTenantBudget, true},
 		"cannot be asked": {errors.New("down"), failure.CodeBudgetUnavailable, false},
 	} {
-		if f := overBudget(t.Context(), test.err); f.Code != test.code || f.NoRetry != test.noRetry || f.Cause != test.err || f.ClientGone {
+		if f := overBudget(t.Context(), test.err); f.Code != test.code || f.NoRetry != test.noRetry || !errors.Is(f.Cause, test.err) || f.ClientGone {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
