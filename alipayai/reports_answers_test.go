@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
-// TestPublicReportsOfAnswers has answers under 200 of 2025 and 2026, as users of other gateways have reported them: which of two providers
+// TestPublicReportsOfBadAnswers has answers under 200 of 2025 and 2026, as users of other gateways have reported them: which of two providers
 // answers, what a client sees where there is one, how often that is asked, and what it costs, in millionths of a dollar.
-func TestPublicReportsOfAnswers(t *testing.T) {
+func TestPublicReportsOfBadAnswers(t *testing.T) {
 	const (
 		flat   = `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6,"cache_read_input_token_cost":0.1e-6`
 		most   = -1 // as much as it may cost

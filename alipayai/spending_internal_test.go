@@ -21,7 +21,7 @@ import (
 func TestPartsAreSettledByWhatTheyReserved(t *testing.T) {
 	budgets := budget.New(budget.Memory{}, time.Now)
 	limits := []budget.Limit{{Amount: price.Unit, Currency: "CNY", Window: budget.Month(time.UTC)}}
-	q := &charge{price: &price.Price{Currency: "CNY"}, limits: limits}
+	q := &charge{Offer: price.Offer{Price: &price.Price{Currency: "CNY"}}, limits: limits}
 	for tenant, most := range map[string]price.Amount{"small": 100, "large": 300} {
 		r, err := budgets.Reserve(t.Context(), tenant, limits, []price.Amount{most})
 		if err != nil {
@@ -33,20 +33,6 @@ func TestPartsAreSettledByWhatTheyReserved(t *testing.T) {
 	for _, state := range budgets.States() {
 		if want := map[string]price.Amount{"small": 50, "large": 150}[state.Tenant]; state.Used != want || state.Open != 0 {
 			t.Errorf("%s has %+v, want %d used", state.Tenant, state, want)
-		}
-	}
-}
-
-// A model has answered in the name of one that was asked for, or of a version of it, which is of digits, and not in that of another
-// that begins alike.
-func TestNamesOfOtherModels(t *testing.T) {
-	q := &charge{others: []string{"n", "n-large"}}
-	for answered, want := range map[string]string{
-		"n": "n", "n-20250929": "n", "n-2025-09-29": "n", "n-large": "n-large", "n-large-20250929": "n-large",
-		"": "", "m": "", "m-20250929": "", "n5": "", "n15": "", "n-": "", "n-5b": "", "n-small-20250929": "", "-n": "",
-	} {
-		if other, ok := q.other(answered); other != want || ok != (want != "") {
-			t.Errorf("%q is %q, want %q", answered, other, want)
 		}
 	}
 }
