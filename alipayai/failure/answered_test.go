@@ -20,6 +20,7 @@ func TestAnsweredFailures(t *testing.T) {
 		alone    = "https://github.com/apache/rocketmq-dashboard/issues/2178"
 		envoy    = "https://github.com/vllm-project/aibrix/issues/1103"
 		connect  = "upstream connect error or disconnect/reset before headers. "
+		raw      = "https://github.com/ollama/ollama/issues/17638"
 		cerebras = "https://github.com/nminaya/grammar-nazi-bot/issues/956"
 	)
 	for name, test := range map[string]struct {
@@ -56,6 +57,8 @@ func TestAnsweredFailures(t *testing.T) {
 		"Higress, no token":           {higress, "", 403, `Request denied by ai quota check, No token left`, failure.AccountExhausted, 502, false, false},
 		"Higress, a quota":            {higress, "", 403, `{"code":"ai-gateway.noquota","message":"Request denied by ai quota check, insufficient quota. Required: 1, Remaining: 0","success":false}`, failure.AccountExhausted, 502, false, false},
 		"Higress, no key":             {"https://github.com/higress-group/higress/issues/3141", "", 403, `Request denied by ai quota check. No Key Authentication information found.`, failure.Fail, 502, false, false},
+		"another policy":              {"as policies of other gateways say it", "", 403, `Request denied by policy enforcement.`, failure.Fail, 403, false, true},
+		"nobody's token":              {"as servers of Express say it", "", 401, `{"message":"Not authorized, no token"}`, failure.RefreshToken, 502, false, false},
 		"xAI, a free plan":            {"https://github.com/Wei-Shaw/sub2api/issues/4568", "", 429, `{"code":"subscription:free-usage-exhausted","error":"You've used all the included free usage for model grok-4.5-build-free for now. Usage resets over a rolling 24-hour window - tokens (actual/limit): 1065554/1000000."}`, failure.AccountExhausted, 502, false, false},
 		"xAI, a spending limit":       {"https://github.com/NousResearch/hermes-agent/issues/26847", "", 403, `{"code":"personal-team-blocked:spending-limit","error":"You have run out of credits or need a Grok subscription. Add credits at https://grok.com/?_s=usage"}`, failure.AccountExhausted, 502, false, false},
 		"xAI, a permission":           {"https://github.com/lingxiaoyiyu-hub/grok-register-win/issues/4", "", 403, `{"code":"permission-denied","error":"Access to the chat endpoint is denied. Please ensure you're using the correct credentials."}`, failure.Fail, 502, false, false},
@@ -66,6 +69,11 @@ func TestAnsweredFailures(t *testing.T) {
 		"Copilot, a quota":            {"https://github.com/microsoft/vscode-copilot-release/issues/13468", "", 429, `{"error":{"message":"You have no quota","code":"quota_exceeded"}}`, failure.AccountExhausted, 502, false, false},
 		"a field, of a client's":      {"https://github.com/amrit110/oli/issues/7", "", 400, `{"error":{"message":"insufficient balance: Extra inputs are not permitted"}}`, failure.Fail, 400, false, true},
 		"a sentence of a client's":    {"https://github.com/anthropics/claude-code/issues/4378", "", 400, `{"error":{"message":"insufficient credits is not one of user, system"}}`, failure.Fail, 400, false, true},
+
+		// What a model has written, quoted.
+		"Ollama, of a model":   {raw, "", 200, `{"error":"error parsing tool call: raw='The model m does not exist', err=invalid character 'T'"}`, failure.Retry, 503, true, false},
+		"Ollama, of a length":  {raw, "", 200, `{"error":"error parsing tool call: raw='{\"message\":\"the prompt is too long\"} x', err=invalid character 'x'"}`, failure.Retry, 503, true, false},
+		"Ollama, of a balance": {raw, "", 500, `{"error":{"message":"error parsing tool call: raw='{\"message\":\"insufficient balance\"} x', err=invalid character 'x'"}}`, failure.Retry, 500, true, false},
 
 		// Limits.
 		"SiliconFlow, tokens":     {"https://github.com/AIDotNet/OpenDeepWiki/issues/269", "", 429, `{"message":"Request was rejected due to rate limiting. Details: TPM limit reached.","data":null}`, failure.Throttle, 429, false, false},
@@ -99,7 +107,8 @@ func TestAnsweredFailures(t *testing.T) {
 
 		// What was never served, and what was served and could not be given.
 		"Envoy, no backend":        {"https://github.com/vllm-project/semantic-router/issues/275", "", 503, `no healthy upstream`, failure.Retry, 503, false, false},
-		"Envoy, no connection":     {envoy, "", 503, connect + `retried and the latest reset reason: remote connection failure, transport failure reason: delayed connect error: 111`, failure.Retry, 503, false, false},
+		"Envoy, no connection":     {envoy, "", 503, connect + `reset reason: remote connection failure, transport failure reason: delayed connect error: 111`, failure.Retry, 503, false, false},
+		"Envoy, the last of some":  {envoy, "", 503, connect + `retried and the latest reset reason: remote connection failure, transport failure reason: delayed connect error: 111`, failure.Retry, 503, true, false},
 		"Envoy, too many":          {envoy, "", 503, connect + `reset reason: overflow`, failure.Retry, 503, false, false},
 		"Envoy, a connection ends": {envoy, "", 503, connect + `reset reason: connection termination`, failure.Retry, 503, true, false},
 		"Kong, no backend":         {"https://github.com/Kong/kong/blob/master/kong/runloop/balancer/init.lua", "", 503, `{"message":"failure to get a peer from the ring-balancer"}`, failure.Retry, 503, false, false},

@@ -137,13 +137,12 @@ func ofHistory(message string) bool {
 }
 
 // ofMessage is the status of a refusal of the request, where a message under a success says that it is one and nothing else does: of a
-// conversation that is too long, or of the model; 0 for any other. What it quotes may be the client's.
+// conversation that is too long, or of the model; 0 for any other. What it quotes may be the client's, or the model's.
 func ofMessage(f *wire.Failure) int {
-	said := &wire.Failure{Message: unquoted(f.Message)}
 	switch {
-	case isTooLong("", said):
+	case isTooLong("", &wire.Failure{Message: unquoted(f.Message)}):
 		return http.StatusBadRequest
-	case modelRefused(0, "", f) != ModelTaken:
+	case modelRefused(0, "", &wire.Failure{Message: withoutRaw(f.Message)}) != ModelTaken:
 		return http.StatusNotFound
 	}
 	return 0

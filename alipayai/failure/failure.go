@@ -119,9 +119,10 @@ func neverServed(status int, code string, reported *wire.Failure, h http.Header)
 // noBackend is the whole of what proxies say that have none to pass a request on to, or have not come to a connection: Envoy's
 // (source/common/router/router.cc of envoyproxy/envoy, https://github.com/vllm-project/aibrix/issues/1103 and
 // https://github.com/vllm-project/semantic-router/issues/275), Traefik's and Kong's; and llama.cpp's while it reads a model
-// (tools/server/README.md of ggml-org/llama.cpp). A connection that ends or is reset may have carried the request.
+// (tools/server/README.md of ggml-org/llama.cpp). A connection that ends or is reset may have carried the request, and so may
+// those that came before "the latest" where Envoy has retried by itself.
 var noBackend = regexp.MustCompile(`^(?:[Ll]oading model|no healthy upstream|no available server|failure to get a peer from the ring-balancer|name resolution failed` +
-	`|upstream connect error or disconnect/reset before headers\. (?:retried and the latest )?reset reason: (?:(?:remote |local )?connection failure|connection timeout|overflow)(?:, transport failure reason: .*)?)$`)
+	`|upstream connect error or disconnect/reset before headers\. reset reason: (?:(?:remote |local )?connection failure|connection timeout|overflow)(?:, transport failure reason: .*)?)$`)
 
 // noChannel is what one-api and the elder new-api say without a code, before they ask a channel (middleware/distributor.go of
 // songquanpeng/one-api), and the latter in English (https://github.com/a37836323/-chatgpt4.0-api-key/issues/2). The names of the group

@@ -164,7 +164,7 @@ var (
 		`|\busage (?:limit|quota)` +
 		// Quotas of gateways: https://github.com/14790897/MiqroForge-Desktop/issues/1190, and Higress's and those made of it
 		// (plugins/wasm-go/extensions/ai-quota of higress-group/higress).
-		`|\b(?:token|consumer) quota exhausted\b|\b(?:no|insufficient) (?:user )?(?:quota|token|cost)(?: left)?(?:$|[.,;])` +
+		`|\b(?:token|consumer) quota exhausted\b|\bno (?:quota|token|cost) left\b|\b(?:no|insufficient) (?:user )?quota(?:$|[.,;])` +
 		// xAI's of a plan that is free: https://github.com/Wei-Shaw/sub2api/issues/4568.
 		`|\bused (?:up )?all (?:of )?(?:the |your )?(?:\w+ ){0,2}usage\b` +
 		`|\b(?:weekly|monthly)\b.{0,20}\b(?:limit|quota|cap|credits)\b` + // Hugging Face, Volcengine Ark: https://github.com/anomalyco/opencode/issues/44099
@@ -246,8 +246,11 @@ var accountPhrases = map[string]int{
 	"service unavailable for account":                 http.StatusForbidden,
 	// xAI's of a grant that has ended: https://github.com/lingxiaoyiyu-hub/grok-register-win/issues/4.
 	"access to the chat endpoint is denied": http.StatusForbidden,
-	// Higress's plugins for keys and quotas: https://github.com/higress-group/higress/issues/3141.
-	"request denied by ": http.StatusForbidden,
+	// Higress's plugins for keys and quotas: https://github.com/higress-group/higress/issues/3141. Others' policies refuse what is asked
+	// in the same words.
+	"request denied by ai quota check":   http.StatusForbidden,
+	"request denied by key auth check":   http.StatusForbidden,
+	"request denied by basic auth check": http.StatusForbidden,
 	// UCloud's: api_doc/common/error-code.md of UCloudDoc-Team/modelverse.
 	"no permission to use the model": 0,
 }

@@ -24,7 +24,14 @@ var (
 
 // unquoted is a message in lower case, without what stands in quotes.
 func unquoted(message string) string {
-	return quotes.ReplaceAllString(strings.ToLower(unwrapped(message)), " ")
+	return quotes.ReplaceAllString(strings.ToLower(unwrapped(withoutRaw(message))), " ")
+}
+
+// withoutRaw is a message up to what Ollama quotes of an answer in which it finds no tool call, "error parsing tool call: raw='..'"
+// (https://github.com/ollama/ollama/issues/17638): the model may have been told to write quotes, and more behind them, and was paid for it.
+func withoutRaw(message string) string {
+	own, _, _ := strings.Cut(message, "raw='")
+	return own
 }
 
 // begun is a message in lower case, without the names that gateways have put before it.
