@@ -156,7 +156,9 @@ func (q at) accepted(x *upstream.Exchange, a *Answer, parsed wire.Answer, receiv
 		return nil, f
 	}
 	if parsed.Silent { // as a stream that ends before any content: https://github.com/diegosouzapw/OmniRoute/issues/7000
-		return nil, failure.BadAnswer(failure.CodeTruncated, "the provider's answer has no content, and does not say that it is whole")
+		f := failure.BadAnswer(failure.CodeTruncated, "the provider's answer has no content, and does not say that it is whole")
+		f.Used = parsed.Usage
+		return nil, f
 	}
 	if !q.Endpoint.AnsweredBy(a.body.Bytes()) {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is one to something else")

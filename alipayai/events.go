@@ -132,6 +132,7 @@ func (s *stream) open() (*Answer, *failure.Failure) {
 			f = s.call.at(s.provider).failed(s.Exchange, wire.PromptFiltered(), nil, nil)
 		case s.done && s.finish == "" && s.contentEvents == 0:
 			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
+			f.Used = s.usage
 		case chunk.Content || s.pending.Len() <= largeEvent:
 		case int64(s.pending.Len()) > s.call.g.MaxAnswer:
 			f = failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has no content in as many bytes as an answer may have")

@@ -43,6 +43,8 @@ func TestPublicReportsOfBadAnswers(t *testing.T) {
 		// What is no answer.
 		"https://github.com/vllm-project/vllm/pull/40986":            {spentCase{body: live, answers: streams(nil, "[DONE]"), costs: most}, "second", 502, 1},
 		"https://github.com/diegosouzapw/OmniRoute/issues/7000":      {spentCase{answers: says(200, `{"choices":[{"message":{"role":"assistant","content":null}}]}`), costs: most}, "second", 502, 1},
+		"a message with nothing, whose prompt is counted":            {spentCase{answers: whole(`"message":{"role":"assistant","content":null}`, `,"usage":{"prompt_tokens":5,"completion_tokens":0,"total_tokens":5}`), costs: 5}, "second", 502, 1},
+		"a stream with nothing, whose prompt is counted":             {spentCase{body: live, answers: streams(nil, `{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":0,"total_tokens":5}}`, "[DONE]"), costs: 5}, "second", 502, 1},
 		"a message with nothing, that is counted":                    {spentCase{answers: whole(`"message":{"role":"assistant","content":null}`, `,"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}`), costs: 5 + 70}, "", 0, 1},
 		"https://github.com/mnfst/llm-gateway/issues/2709":           {spentCase{answers: whole(`"message":{"role":"assistant","content":""},"finish_reason":"stop"`, `,"usage":{"prompt_tokens":5,"completion_tokens":0,"total_tokens":5}`), costs: 5}, "", 0, 1},
 		"https://github.com/BerriAI/litellm/pull/40252":              {spentCase{answers: says(200, `{"choices":[],"usage":{"prompt_tokens":4241,"completion_tokens":0,"total_tokens":4241}}`), costs: 4241}, "second", 502, 1},
