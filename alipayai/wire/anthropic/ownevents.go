@@ -31,7 +31,7 @@ func (d *decoder) AppendOwn(dst []byte, ev wire.Event) []byte {
 	case e.kind == "message_delta":
 		data = withUsage(data, `{"output_tokens":`+strconv.FormatInt(d.usage.output, 10)+"}")
 	}
-	if bytes.Equal(data, ev.Data) {
+	if bytes.Equal(data, ev.Data) || data.Compact() != nil { // an event of several lines has them in its data
 		return append(dst, ev.Raw...)
 	}
 	if len(ev.Type) > 0 {

@@ -57,3 +57,19 @@ func TestOwnEvents(t *testing.T) {
 		})
 	}
 }
+
+// An event may be written over several lines. What is added to it keeps to it.
+func TestOwnEventsOfSeveralLines(t *testing.T) {
+	const sent = "event: message_start\ndata: {\"type\":\"message_start\",\ndata: \"message\":{\"id\":\"m\",\ndata: \"content\":[\ndata: ]}}\n\n"
+	const want = "event: message_start\n" + `data: {"type":"message_start","message":{"id":"m","content":[],"usage":{"input_tokens":0,"output_tokens":0}}}` + "\n\n"
+	splitter := wire.EventsIn([]byte(sent))
+	defer splitter.Release()
+	ev, err := splitter.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := new(Format).DecodeStream(wire.Ask{}).(*decoder)
+	if got := string(d.AppendOwn(nil, ev)); got != want {
+		t.Errorf("got %swant %s", got, want)
+	}
+}
