@@ -151,14 +151,10 @@ func (q at) readAnswer(x *upstream.Exchange) (*Answer, *failure.Failure) {
 // accepted makes an answer of a success, unless it is none to the call or the guard refuses it. received is what has come.
 func (q at) accepted(x *upstream.Exchange, a *Answer, parsed wire.Answer, received *bytes.Buffer) (*Answer, *failure.Failure) {
 	if !parsed.HasChoices && q.Endpoint.HasChoices() {
-		f := failure.BadAnswer(failure.CodeMalformed, "the provider's answer has neither choices nor data")
-		f.Used = parsed.Usage
-		return nil, f
+		return nil, unusable(failure.CodeMalformed, "the provider's answer has neither choices nor data", parsed.Usage)
 	}
 	if parsed.Silent { // as a stream that ends before any content: https://github.com/diegosouzapw/OmniRoute/issues/7000
-		f := failure.BadAnswer(failure.CodeTruncated, "the provider's answer has no content, and does not say that it is whole")
-		f.Used = parsed.Usage
-		return nil, f
+		return nil, unusable(failure.CodeTruncated, "the provider's answer has no content, and does not say that it is whole", parsed.Usage)
 	}
 	if !q.Endpoint.AnsweredBy(a.body.Bytes()) {
 		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is one to something else")

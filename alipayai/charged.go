@@ -3,6 +3,7 @@ package alipayai
 import (
 	"cmp"
 
+	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/ledger"
 	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
@@ -261,6 +262,13 @@ func (a *Answer) generated(endpoint upstream.Endpoint, given int64) generated {
 // generates reports whether an answer, or a chunk of one, has some content, or counts tokens, whatever else it says.
 func generates(a wire.Answer) bool {
 	return a.Content || a.Usage.OK && a.Usage.Total > 0 || a.Usage.Implausible
+}
+
+// unusable makes the failure of an answer that has nothing for a client, for which the provider has counted that.
+func unusable(code, message string, used wire.Usage) *failure.Failure {
+	f := failure.BadAnswer(code, message)
+	f.Used = used
+	return f
 }
 
 // taken is how much a call has taken, where nothing reports it.

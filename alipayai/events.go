@@ -131,8 +131,7 @@ func (s *stream) open() (*Answer, *failure.Failure) {
 		case s.done && s.finish == "" && s.contentEvents == 0 && s.filtered:
 			f = s.call.at(s.provider).failed(s.Exchange, wire.PromptFiltered(), nil, nil)
 		case s.done && s.finish == "" && s.contentEvents == 0:
-			f = failure.BadAnswer(failure.CodeTruncated, "the provider ended its stream before any content")
-			f.Used = s.usage
+			f = unusable(failure.CodeTruncated, "the provider ended its stream before any content", s.usage)
 		case chunk.Content || s.pending.Len() <= largeEvent:
 		case int64(s.pending.Len()) > s.call.g.MaxAnswer:
 			f = failure.BadAnswer(failure.CodeResponseTooLarge, "the provider's stream has no content in as many bytes as an answer may have")
@@ -199,7 +198,9 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 		}
 		if s.contentEvents > 0 || generates(chunk.Answer) || generates(wire.Answer{Usage: s.usage}) {
 			f.AfterContent()
-			f.Used = s.usage.With(chunk.Usage)
+			if s.contentEvents == 0 || chunk.Usage.OK { // else what was counted before is not all
+				f.Used = s.usage.With(chunk.Usage)
+			}
 		}
 		return chunk, f
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/caddy-alipayai/gateway/alipayai"
+	"github.com/caddy-alipayai/gateway/alipayai/ledger"
+	"github.com/caddy-alipayai/gateway/alipayai/price"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
@@ -88,4 +90,40 @@ func joinWords(words []string) (pattern string) {
 		pattern += regexp.QuoteMeta(w) + ".*"
 	}
 	return pattern
+}
+
+// What a stream has counted before it breaks off is not all that it took, where a guard held the text of it back: its start counts no
+// answer. What counts with the failure itself is the whole.
+func TestGuardedStreamsThatBreakOffCostWhatIsKnown(t *testing.T) {
+	const (
+		start   = `{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"usage":{"input_tokens":100,"output_tokens":1}}}`
+		block   = `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`
+		text    = `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"secret hand"}}`
+		failed  = `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`
+		request = `{"stream":true,"max_tokens":9,"model":"m","messages":[{"role":"user","content":"hello"}]}`
+		prices  = `"input_cost_per_token":1e-6,"output_cost_per_token":10e-6,"max_output_tokens":1000`
+	)
+	for name, test := range map[string]struct {
+		events []string
+		known  price.Amount // in millionths of a dollar; 0 for as much as it may cost
+	}{
+		"before any text": {[]string{start, failed}, 100 + 10},
+		"after some":      {[]string{start, block, text, failed}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				l := new(lines)
+				s := perform(t, [][]turn{{says(http.StatusOK, messageEvents(test.events...), "Content-Type", "text/event-stream")}}, func(g *alipayai.Gateway) {
+					g.Providers[0] = claudeProviderOver(t, g.Providers[0])
+					g.Providers[0].Model = ""
+				}, filePrices(t, l, prices))
+				guard := &alipayai.OutputGuard{Rules: outputRules(t, "secret handshake"), Name: "law", Window: 64}
+				s.callAt(alipayai.WithModeration(t.Context(), alipayai.Moderation{Guard: guard}), chatPath, request)
+				taken := l.taken()
+				if len(taken) != 1 || (taken[0].Outcome == ledger.Unknown) != (test.known == 0) || test.known != 0 && taken[0].Amount != test.known*1000 {
+					t.Errorf("%+v", taken)
+				}
+			})
+		})
+	}
 }
