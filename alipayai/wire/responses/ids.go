@@ -15,18 +15,23 @@ import (
 // https://github.com/can1357/oh-my-pi/issues/284, which are OpenAI's.
 const maxID = 64
 
+// idCharacters are what the ids of items may have, and not be empty: "Invalid 'input[22].id': 'rs_…:4'. Expected an ID that contains
+// letters, numbers, underscores, or dashes, but this value contained additional characters" in
+// https://github.com/RooCodeInc/Roo-Code/pull/9839, and of an empty one in https://github.com/langchain-ai/langchainjs/issues/11044.
+const idCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+
 // idBegins is how the ids of items begin, by their types: "Invalid 'input[8].id': '__fake_id__'. Expected an ID that begins with 'msg'"
 // in https://github.com/openai/openai-agents-python/issues/1724, and https://github.com/BerriAI/litellm/pull/41590 of calls.
 var idBegins = map[string]string{"message": "msg", "function_call": "fc", "custom_tool_call": "ctc", "reasoning": "rs"}
 
 // hasRefusedID reports whether OpenAI refuses a request for one of the item's ids, which another provider may have given, or a client.
 func (it *item) hasRefusedID() bool {
-	return len(it.callID) > maxID || it.id != "" && !it.hasOwnID()
+	return len(it.callID) > maxID || it.hasID && !it.hasOwnID()
 }
 
-// hasOwnID reports whether its id is as OpenAI gives them.
+// hasOwnID reports whether its id is as OpenAI gives them, or all that it is.
 func (it *item) hasOwnID() bool {
-	return len(it.id) <= maxID && strings.HasPrefix(it.id, idBegins[it.kind])
+	return it.kind == "item_reference" || it.id != "" && len(it.id) <= maxID && strings.HasPrefix(it.id, idBegins[it.kind]) && strings.Trim(it.id, idCharacters) == ""
 }
 
 // sendable gives the item without an id that is refused, which says nothing of what it is (https://github.com/NousResearch/hermes-agent/pull/43820),

@@ -17,6 +17,8 @@ type item struct {
 	arguments, input, output  jsontext.Value
 	summary, encrypted, tools jsontext.Value
 	result                    jsontext.Value // the image that a model has made
+	// hasID says that it has an id, which may be empty.
+	hasID bool
 	// silent says that content is null, as some turns of Codex have it: https://github.com/can1357/oh-my-pi/issues/10956.
 	silent bool
 	// kept says that it was kept here, so that its client has not written it; and lost that it cannot be sent again: see recalled.
@@ -78,6 +80,7 @@ func (it *item) member(name string, v jsontext.Value) error {
 	case "type":
 		return it.word(&it.kind, name, v)
 	case "id":
+		it.hasID = true
 		return it.word(&it.id, name, v)
 	case "call_id":
 		return it.word(&it.callID, name, v)

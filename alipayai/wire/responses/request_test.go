@@ -308,8 +308,18 @@ func TestRefusedIDs(t *testing.T) {
 			`{"type":"custom_tool_call","id":"call_1__thought__` + long + `","call_id":"a","name":"f","input":"i"},{"type":"custom_tool_call_output","call_id":"a","output":"r"}`,
 			`{"type":"custom_tool_call","call_id":"a","name":"f","input":"i"},{"type":"custom_tool_call_output","call_id":"a","output":"r"}`,
 		},
+		"https://github.com/langchain-ai/langchainjs/issues/11044": {
+			`{"type":"message","id":"","role":"assistant",` + said + `,{"type":"web_search_call","id":"","status":"completed"}`,
+			`{"type":"message","role":"assistant",` + said + `,{"type":"web_search_call","status":"completed"}`,
+		},
+		"https://github.com/RooCodeInc/Roo-Code/pull/9839": {
+			`{"type":"reasoning","id":"rs_033ca40017d1ad93:4","summary":[],"encrypted_content":"e"}`, `{"type":"reasoning","summary":[],"encrypted_content":"e"}`,
+		},
+		"https://github.com/openai/codex/issues/9360": {
+			`{"id":"review:rollout:user","role":"assistant",` + said, `{"role":"assistant",` + said,
+		},
 		"ids that are taken": {
-			`{"type":"message","id":"msg_` + long[4:] + `","role":"assistant",` + said + `,{"type":"function_call","id":"fc_1","call_id":"` + long + `","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"` + long + `","output":"r"},{"type":"web_search_call","id":"ws_1"}`, "",
+			`{"type":"message","id":"msg_` + long[4:] + `","role":"assistant",` + said + `,{"type":"function_call","id":"fc_1","call_id":"` + long + `","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"` + long + `","output":"r"},{"type":"web_search_call","id":"ws_1"},{"type":"item_reference","id":"of:another"}`, "",
 		},
 	} {
 		t.Run(source, func(t *testing.T) {
