@@ -68,6 +68,8 @@ func TestKindsOfThinking(t *testing.T) {
 		"OpenRouter's, unseen":             {`"reasoning":{"max_tokens":2048,"exclude":true}`, []string{`"budget_tokens":2048,"display":"omitted"}`}, nil, nil},
 		"OpenRouter's, by default":         {`"reasoning":{"enabled":true,"exclude":false}`, []string{enabled}, nil, nil},
 		"OpenRouter's, off":                {`"reasoning":{"enabled":false},"temperature":0.2`, []string{`"temperature":0.2`}, []string{"budget_tokens"}, nil},
+		"OpenRouter's budget, off":         {`"reasoning":{"max_tokens":2048,"enabled":false}`, []string{`"thinking":{"type":"disabled"}`}, nil, nil},
+		"OpenRouter's off, with a budget":  {`"reasoning":{"enabled":false,"max_tokens":2048}`, []string{`"thinking":{"type":"disabled"}`}, nil, nil},
 		"OpenRouter's and its own":         {`"reasoning":{"max_tokens":4096},` + enabled, []string{enabled}, nil, nil},
 		"OpenRouter's effort":              {`"reasoning":{"effort":"low","summary":"auto"}`, nil, []string{"thinking"}, []string{"reasoning_effort"}},
 		"OpenRouter's other":               {`"reasoning":{"effort":"none","depth":3}`, nil, []string{"thinking"}, []string{"reasoning.depth"}},

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -83,14 +84,12 @@ func (r *request) readReasoning(v jsontext.Value) error {
 		case option == "effort" && v.Kind() == '"':
 			r.reasoning.effort = v
 		case option == "max_tokens" && v.Kind() == '0':
-			t.typ = "enabled"
+			t.typ = cmp.Or(t.typ, "enabled")
 			t.budget, err = translate.Count(path+".max_tokens", v, 1)
-		case option == "enabled" && v.Kind() == 'f':
+		case option == "enabled" && v.Kind() == 'f': // which counts, wherever it stands
 			t.typ = "disabled"
 		case option == "enabled" && v.Kind() == 't':
-			if t.typ == "" {
-				t.typ = "enabled"
-			}
+			t.typ = cmp.Or(t.typ, "enabled")
 		case option == "exclude" && v.Kind() == 't':
 			t.display = jsontext.Value(`"omitted"`)
 		default:
