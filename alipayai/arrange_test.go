@@ -25,7 +25,8 @@ func (a toArrange) priceAt(p *upstream.Provider) (price.Amount, bool) {
 	return amount, known
 }
 
-// Equals are asked in the order that the policy gives them, together with the candidate before the stable one; what follows them stays.
+// Equals are asked in the order that the policy gives them, together with the candidate before the stable one; what follows them stays. Of
+// what has no equal the clock is not read.
 func TestArrange(t *testing.T) {
 	a, b, c, next := &upstream.Provider{Name: "a"}, &upstream.Provider{Name: "b"}, &upstream.Provider{Name: "c"}, &upstream.Provider{Name: "next"}
 	waits := map[string]time.Duration{"a": 2 * time.Second, "b": time.Second}
@@ -48,7 +49,11 @@ func TestArrange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			of := &Balance{Equals: [][]*upstream.Provider{{a, b}}, Policy: test.policy, Latencies: new(balance.Latencies)}
 			rest := slices.Clone(test.rest)
-			n, equals := of.arrange(test.of, test.canary, time.Now(), rest)
+			read := false
+			n, equals := of.arrange(test.of, test.canary, func() time.Time { read = true; return time.Now() }, rest)
+			if read != (test.n > 1) {
+				t.Errorf("the clock was read: %t", read)
+			}
 			if n != test.n || (equals != nil) != test.equal || test.want != nil && !slices.Equal(rest, test.want) {
 				t.Errorf("%d providers, equal: %t, in the order %v", n, equals != nil, rest)
 			}

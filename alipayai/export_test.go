@@ -52,7 +52,7 @@ func (g *Gateway) Held() int64 {
 func FirstProvider(g *Gateway, tenant string, r wire.Request) int {
 	c := g.begin(context.Background(), &Call{Endpoint: upstream.EndpointChat, Tenant: tenant, Request: r, Format: openai.Format{}})
 	rest := slices.Clone(g.Providers)
-	g.Balance.arrange(c, g.Canary, g.Now(), rest)
+	g.Balance.arrange(c, g.Canary, g.Now, rest)
 	return slices.Index(g.Providers, rest[0])
 }
 

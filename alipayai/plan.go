@@ -187,10 +187,10 @@ type balanced interface {
 	priceAt(p *upstream.Provider) (amount price.Amount, known bool)
 }
 
-// arrange puts the equals that rest begins with in the order in which of asks them now, and says how
+// arrange puts the equals that rest begins with in the order in which of asks them, and says how
 // many providers they are, with the candidate of k, which stays before the stable one.
 // The equals that it gives are nil where of waits for each of them in turn.
-func (b *Balance) arrange(of balanced, k *Canary, now time.Time, rest []*upstream.Provider) (n int, equals *upstream.Equals) {
+func (b *Balance) arrange(of balanced, k *Canary, now func() time.Time, rest []*upstream.Provider) (n int, equals *upstream.Equals) {
 	if b == nil || len(rest) == 1 {
 		return 1, nil
 	}
@@ -205,12 +205,12 @@ func (b *Balance) arrange(of balanced, k *Canary, now time.Time, rest []*upstrea
 		}
 		n++
 	}
-	states := make([]balance.Provider, len(members))
+	at, states := now(), make([]balance.Provider, len(members))
 	for i, p := range members {
 		states[i] = balance.Provider{Name: p.Name, Weight: b.Weights[p.Name], Wait: of.waitAt(p)}
 		switch b.Policy {
 		case balance.Fastest:
-			states[i].Cost = b.Latencies.Cost(p.Name, now)
+			states[i].Cost = b.Latencies.Cost(p.Name, at)
 		case balance.Cheapest:
 			amount, known := of.priceAt(p)
 			states[i].Price, states[i].Priced = int64(amount), known

@@ -77,7 +77,7 @@ func (c *call) walk(providers []*upstream.Provider) (*Answer, *failure.Failure) 
 	for len(equals)+len(after) > 0 {
 		if len(equals) == 0 {
 			var n int
-			n, c.route.equals = c.g.Balance.arrange(c, c.g.Canary, c.g.Now(), after)
+			n, c.route.equals = c.g.Balance.arrange(c, c.g.Canary, c.g.Now, after)
 			equals, after = after[:n], after[n:]
 			groups++
 		}
