@@ -11,7 +11,7 @@ import (
 // chunks reads a body in chunks (RFC 9112, section 7.1). net/http's reader takes as long for
 // the framing of a stream's short chunks as all else does that is made of them. This one
 // reads chunks whose size stands alone on its line, as it mostly does. From the first on
-// that is another net/http's reads the rest, with its strictness.
+// that is another, net/http's reads the rest, with its strictness.
 //
 // It gives what has come of several chunks together, and waits for nothing while it has
 // something to give.

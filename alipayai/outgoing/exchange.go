@@ -46,7 +46,7 @@ type connection struct {
 	// broken says that nothing comes after what has been read.
 	broken bool
 	burst  *burst // of a stream of events, while it is read; over TLS it is arrived's
-	bursts burst  // it
+	bursts burst  // what that is, of one stream after another
 	// idle is when its last exchange ended.
 	idle time.Time
 	// look looks whether something has come, and nothing says that it has not.

@@ -70,7 +70,7 @@ type reasoning struct {
 	thinking
 }
 
-// readReasoning reads it. Only Responses' summary says nothing of what the model is to do.
+// readReasoning reads it. A summary, which the Responses API has there, is about what is shown: it is left out without being named.
 func (r *request) readReasoning(v jsontext.Value) error {
 	const path = "reasoning"
 	if v.Kind() != '{' {
