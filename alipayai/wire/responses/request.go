@@ -143,10 +143,11 @@ func (r *ClientRequest) Sendable() (*wire.Request, error) {
 
 // unreadable reports whether an item is what the gateway has written of another provider's reasoning, or of an image of its. A provider
 // that has the API looks for such an item by its id, where it has no encrypted content, and refuses a request with one that it does not have.
+// So is reasoning of which nothing is left without its id, and that is refused.
 func (it *item) unreadable() bool {
 	switch it.kind {
 	case "reasoning":
-		return it.encrypted == nil && (isOwn(it.id) || it.id == "" && it.content == nil)
+		return it.encrypted == nil && (isOwn(it.id) || !it.hasOwnID() && it.content == nil)
 	case imageCall:
 		return isOwn(it.id)
 	}

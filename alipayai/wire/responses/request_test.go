@@ -315,6 +315,10 @@ func TestRefusedIDs(t *testing.T) {
 		"https://github.com/RooCodeInc/Roo-Code/pull/9839": {
 			`{"type":"reasoning","id":"rs_033ca40017d1ad93:4","summary":[],"encrypted_content":"e"}`, `{"type":"reasoning","summary":[],"encrypted_content":"e"}`,
 		},
+		"reasoning that would have no id, nor anything to read": {
+			`{"type":"reasoning","id":"gen-1","summary":[{"type":"summary_text","text":"hm"}]},{"type":"message","role":"assistant",` + said,
+			`{"type":"message","role":"assistant",` + said,
+		},
 		"https://github.com/openai/codex/issues/9360": {
 			`{"id":"review:rollout:user","role":"assistant",` + said, `{"role":"assistant",` + said,
 		},
