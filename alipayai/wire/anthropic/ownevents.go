@@ -31,7 +31,8 @@ func (d *decoder) AppendOwn(dst []byte, ev wire.Event) []byte {
 	case e.kind == "message_delta":
 		data = withUsage(data, `{"output_tokens":`+strconv.FormatInt(d.usage.output, 10)+"}")
 	}
-	if bytes.Equal(data, ev.Data) || data.Compact() != nil { // an event of several lines has them in its data
+	// What came in several lines goes in one, as only the first has the name of the field.
+	if bytes.Equal(data, ev.Data) || bytes.IndexByte(data, '\n') >= 0 && data.Compact() != nil {
 		return append(dst, ev.Raw...)
 	}
 	if len(ev.Type) > 0 {

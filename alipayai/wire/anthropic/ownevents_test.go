@@ -30,6 +30,13 @@ func TestOwnEvents(t *testing.T) {
 			{ends + `,"usage":{"output_tokens":5}}`, ""},
 			{`{"type":"message_stop"}`, ""},
 		},
+		"one that writes spaces": {
+			{`{"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 10}}}`, ""},
+			{`{"type": "message_delta", "delta": {}, "usage": {"output_tokens": 5}}`, ""},
+		},
+		"one that writes lines": {
+			{"{\ndata: \"type\":\"message_delta\",\"delta\":{\ndata: \"stop_reason\":\"end_turn\"}}", `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":0}}`},
+		},
 		"no message": {{`{"type":"message_start","message":7}`, ""}},
 	} {
 		t.Run(source, func(t *testing.T) {
