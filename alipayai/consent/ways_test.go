@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // begin takes the first step of a user's way, and gives what the vendor sends back with it.
@@ -159,4 +160,27 @@ func TestRenewedAheadWhenDue(t *testing.T) {
 			t.Errorf("after %v the store was asked %d times", passes, store.n.Load()-before)
 		}
 	}
+}
+
+// A store is kept while a user's token is renewed, which may be after all who asked for it.
+func TestRenewalKeepsItsStore(t *testing.T) {
+	v := &vendor{life: 3600}
+	c := replica(t, v, redisStore(t, redistest.Start(t)), time.Now)
+	grant(t, c, "acme", "u1")
+	first, err := c.Token(t.Context(), "acme", "u1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held atomic.Int64
+	c.Hold = func() func() { held.Add(1); return func() { held.Add(-1) } }
+	during := int64(-1)
+	v.before = func() { during = held.Load() }
+	c.Drop("acme", "u1", first)
+	if next, err := c.Token(t.Context(), "acme", "u1"); err != nil || next == first {
+		t.Fatalf("%q, %v", next, err)
+	}
+	if during != 1 {
+		t.Errorf("%d held it while the vendor was asked", during)
+	}
+	testwait.For(t, 10*time.Second, "the store to be given back", func() bool { return held.Load() == 0 })
 }
