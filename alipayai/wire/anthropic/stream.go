@@ -65,7 +65,8 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	switch e.kind {
 	case "message_start":
 		if d.state == betweenBlocks && d.index < 0 {
-			return dst, wire.Chunk{Again: true}, d.startAgain(e)
+			d.startAgain(e)
+			return dst, wire.Chunk{Again: true}, nil
 		}
 		step, in = d.start, awaitingStart
 	case "content_block_start":
@@ -188,16 +189,12 @@ func (d *decoder) start(dst []byte, e event) ([]byte, wire.Chunk, error) {
 }
 
 // startAgain reads a message_start that some servers send twice, or many times (https://github.com/MoonshotAI/Kimi-K2.5/issues/33). What
-// it counts is the later word.
-func (d *decoder) startAgain(e event) error {
+// it counts is the later word; the message is known already, so that one that cannot be read fails nothing.
+func (d *decoder) startAgain(e event) {
 	var a answer
-	if err := a.read(e.message); err != nil {
-		return err
-	}
-	if a.usage.ok && a.usage.input > 0 {
+	if a.read(e.message) == nil && a.usage.ok && a.usage.input > 0 {
 		d.usage = a.usage
 	}
-	return nil
 }
 
 func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {

@@ -21,6 +21,7 @@ func TestLooseStreams(t *testing.T) {
 	tool := strings.Replace(toolStart, `"input":{}`, `"input":{"x":1}`, 1)
 	for name, events := range map[string][]string{
 		"a message begins twice":              {messageStart, messageStart, tool, blockStop, next(textStart), next(textDelta), next(blockStop)},
+		"a message begins again, barely":      {messageStart, `{"type":"message_start"}`, tool, blockStop, next(textStart), next(textDelta), next(blockStop)},
 		"a block ends twice":                  {messageStart, tool, blockStop, blockStop, next(textStart), next(textDelta), next(blockStop)},
 		"a block ends where the next begins":  {messageStart, tool, next(textStart), next(textDelta), next(blockStop)},
 		"the last block ends with the answer": {messageStart, tool, blockStop, next(textStart), next(textDelta)},
