@@ -55,7 +55,7 @@ func (atOnce) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: http.NoBody}, nil
 }
 
-// A signature is as old as the last wait before the request leaves, of whatever that was, and not as old as the request.
+// A signature is as old as the last wait before a connection is looked for, of whatever that was, and not as old as the request.
 func TestSignedAfterEachWait(t *testing.T) {
 	const second = time.Second
 	for name, waits := range map[string]struct {
