@@ -188,8 +188,8 @@ func (c *call) readPackable() *packable {
 	return c.packing.one
 }
 
-// read says what c, a call of that class for that user of its tenant, would bring into a pack. Never packed are calls of tenants that are not known, those
-// that may move money, those that shall happen once (a claim is of one call's request),
+// read says what c, a call of that class for that user of its tenant, would bring into a pack. Never packed are calls of
+// tenants that are not known, those that may move money, those that shall happen once (a claim is of one call's request),
 // and those that are more than a short text with common parameters.
 func (k *Packs) read(c *Call, class Class, user string) *packable {
 	if c.Tenant == AnonymousTenant || class != ClassInference || c.IdempotencyKey != "" || c.Format.Name() != wire.OpenAI ||

@@ -1,12 +1,10 @@
 package failure_test
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
-	"github.com/caddy-alipayai/gateway/alipayai/upstream"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
@@ -131,19 +129,7 @@ func TestAnsweredFailures(t *testing.T) {
 		"OpenRouter, in a stream": {"https://github.com/use-agent-os/agent-os/pull/2608", "openrouter", 200, `{"error":{"code":502,"message":"m"}}`, failure.Retry, 502, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			profile, err := upstream.LookupProfile(orOwn(test.profile))
-			if err != nil {
-				t.Fatal(err)
-			}
-			reported := wire.ParseRefusal([]byte(test.body))
-			if test.status == http.StatusOK {
-				chunk, err := wire.ParseChunk([]byte(test.body))
-				if err != nil || chunk.Failure == nil {
-					t.Fatalf("%s: %+v, %v", test.source, chunk, err)
-				}
-				reported = *chunk.Failure
-			}
-			f := failure.OfUpstream(test.status, nil, &reported, profile.Codes, false, time.Unix(0, 0))
+			f, _ := answered(t, test.profile, test.status, test.body)
 			charged := f.MayHaveExecuted() && !f.RefusedUnread()
 			if f.Class != test.class || f.Status != test.shown || charged != test.charged || f.FallsOver() == test.one {
 				t.Errorf("%s: class %s, status %d, charged: %t, another is asked: %t; want %s, %d, %t, %t", test.source,

@@ -79,19 +79,7 @@ func TestReportedFailures(t *testing.T) {
 		"Baidu's own fault":         {source: "https://ai.baidu.com/ai-doc/BML/Hkhzv1j2k", status: 200, body: `{"code":336000,"msg":"Internal error"}`, class: failure.Retry, shown: 500, charged: true, on: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			profile, err := upstream.LookupProfile(orOwn(test.profile))
-			if err != nil {
-				t.Fatal(err)
-			}
-			reported := wire.ParseRefusal([]byte(test.body))
-			if test.status == http.StatusOK {
-				chunk, err := wire.ParseChunk([]byte(test.body))
-				if err != nil || chunk.Failure == nil {
-					t.Fatalf("%+v, %v", chunk, err)
-				}
-				reported = *chunk.Failure
-			}
-			f := failure.OfUpstream(test.status, nil, &reported, profile.Codes, false, time.Unix(0, 0))
+			f, reported := answered(t, test.profile, test.status, test.body)
 			if f.Class != test.class || f.Status != test.shown || f.FallsOver() != test.on {
 				t.Errorf("%s: class %s, status %d, another is asked: %t; want %s, %d, %t", test.source, f.Class, f.Status, f.FallsOver(), test.class, test.shown, test.on)
 			}
@@ -106,6 +94,24 @@ func TestReportedFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// answered gives the failure that a body is, where it comes under that status from a provider of that profile; and what it reports.
+func answered(t *testing.T, profile string, status int, body string) (*failure.Failure, wire.Failure) {
+	t.Helper()
+	of, err := upstream.LookupProfile(orOwn(profile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reported := wire.ParseRefusal([]byte(body))
+	if status == http.StatusOK {
+		chunk, err := wire.ParseChunk([]byte(body))
+		if err != nil || chunk.Failure == nil {
+			t.Fatalf("%s: %+v, %v", body, chunk, err)
+		}
+		reported = *chunk.Failure
+	}
+	return failure.OfUpstream(status, nil, &reported, of.Codes, false, time.Unix(0, 0)), reported
 }
 
 // TestWordsThatAreNotTheVendors has messages that hold, or begin with, what a client can have put into them: its words choose no class,

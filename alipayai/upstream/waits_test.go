@@ -32,12 +32,12 @@ func (*timed) AnswerField() string              { return "" }
 type late struct{ UserTokens }
 
 func (late) Fetch(context.Context, string) (token.Token, error) {
-	time.Sleep(time.Second)
+	testwait.Pass(time.Second)
 	return token.Token{Access: "of the provider", Expiry: time.Now().Add(time.Hour)}, nil
 }
 
 func (late) Token(context.Context, string, string) (string, error) {
-	time.Sleep(time.Second)
+	testwait.Pass(time.Second)
 	return "of the user", nil
 }
 
@@ -47,13 +47,6 @@ type heldUntil time.Time
 func (heldUntil) Extend(time.Time, time.Duration, string) {}
 
 func (u heldUntil) Left(now time.Time, _ string) time.Duration { return max(time.Time(u).Sub(now), 0) }
-
-// atOnce answers at once.
-type atOnce struct{}
-
-func (atOnce) RoundTrip(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: http.NoBody}, nil
-}
 
 // A signature is as old as the last wait before a connection is looked for, of whatever that was, and not as old as the request.
 func TestSignedAfterEachWait(t *testing.T) {
@@ -87,7 +80,7 @@ func TestSignedAfterEachWait(t *testing.T) {
 				scheme := new(timed)
 				p := &Provider{
 					Profile: known(t, "alipay"), BaseURL: &url.URL{Scheme: "http", Host: "upstream.test"}, Timeout: time.Minute,
-					Clock: new(Clock), Hold: new(Hold), Transport: atOnce{}, Scheme: scheme,
+					Clock: new(Clock), Hold: new(Hold), Transport: &slowly{connected: func() {}}, Scheme: scheme,
 				}
 				r := &Request{Endpoint: EndpointChat, ID: "one", Body: []byte(`{}`), Deadline: time.Now().Add(time.Minute), Caller: silent{}}
 				waits.on(p, r)

@@ -64,7 +64,8 @@ var finishWords = map[string]string{
 // FinishErrorText is the finish reason of a choice whose content is what went wrong, in place of an answer: see [ErrorText].
 const FinishErrorText = "error_finish"
 
-// ErrorText gives the content of an answer, or of a chunk, of which a choice has FinishErrorText; empty where there is none.
+// ErrorText gives the content of an answer, or of a chunk, whose choice has FinishErrorText; empty where there is none. Beside other
+// choices, which may be whole, it says nothing of the answer.
 func ErrorText(body []byte) string {
 	type content struct {
 		Content string `json:"content"`
@@ -76,12 +77,10 @@ func ErrorText(body []byte) string {
 		} `json:"choices"`
 	}
 	_ = json.Unmarshal(body, &a) // what is of another form says nothing
-	for _, c := range a.Choices {
-		if FinishCode(c.FinishReason) == FinishErrorText {
-			return cmp.Or(c.Delta.Content, c.Message.Content)
-		}
+	if len(a.Choices) != 1 || FinishCode(a.Choices[0].FinishReason) != FinishErrorText {
+		return ""
 	}
-	return ""
+	return cmp.Or(a.Choices[0].Delta.Content, a.Choices[0].Message.Content)
 }
 
 // FinishCode is a finish reason in lower case, without what Gemini's OpenAI endpoint puts behind it of its own: "content_filter:
