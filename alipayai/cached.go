@@ -115,17 +115,6 @@ type recording struct {
 	whole bool
 	// native says that it is in the form of the call's Native.
 	native bool
-	// kept says that body is the recording's own, and that it does not change.
-	kept bool
-	own  bytes.Buffer
-}
-
-// keep makes the recording's own copy of the whole body, for more than one store.
-func (r *recording) keep() {
-	if r.body != nil && r.whole && !r.kept {
-		r.own = *bytes.NewBuffer(bytes.Clone(r.body.Bytes()))
-		r.body, r.kept = &r.own, true
-	}
 }
 
 // add records more of a stream.
@@ -191,7 +180,7 @@ func (c *call) recorded() (replay.Answer, bool) {
 		h[headerUnsupported] = []string{c.carried.unsupported}
 	}
 	return replay.Answer{
-		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), Kept: c.recording.kept, StoredAt: c.recording.since,
+		Status: c.outcome.Status, Header: h, Body: c.recording.body.Bytes(), StoredAt: c.recording.since,
 		Provider: c.outcome.Provider, Model: c.outcome.UpstreamModel,
 	}, true
 }

@@ -206,9 +206,6 @@ func (c *call) endClaim() {
 	c.once.claim = claim{}
 	end := claimEnd{claim: held.Claim, ctx: c.lasting(), ttl: c.g.Claims.TTL}
 	var until time.Time // unless it ends by itself, as long as its end would be kept
-	if c.caches() && !c.g.Answers.Remote {
-		c.recording.keep() // for the cache as well
-	}
 	var ok bool
 	end.answer, ok = c.recorded()
 	switch {

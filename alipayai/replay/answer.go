@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/http"
@@ -11,8 +12,7 @@ import (
 )
 
 // Answer is what a client was told once. The header of one that was handed
-// over is not changed, nor the body of one that a store gave; a store copies the
-// body that it is given, unless that is Kept.
+// over is not changed; a store copies the body that it is given, and gives one that is the caller's.
 type Answer struct {
 	Status int
 	// Header are the few fields that belong to the answer itself, by the
@@ -20,9 +20,6 @@ type Answer struct {
 	Header http.Header
 	// Body is the whole body; of a stream its raw server-sent events.
 	Body []byte
-	// Kept says that Body does not change any more, so that stores may share it instead of
-	// copying it. No store gives such a one.
-	Kept bool
 	// Provider and Model are who really answered.
 	Provider, Model string
 	// StoredAt is when the answer was given, by the clock of the replica that gave
@@ -50,6 +47,14 @@ func (a *Answer) size() int64 {
 		}
 	}
 	return int64(n)
+}
+
+// bodyIn is a copy of body for a store, in the memory of one that it has removed where that fits.
+func bodyIn(spare, body []byte) []byte {
+	if n := len(body); cap(spare) < n || cap(spare) > n+spareRoom(n) {
+		return bytes.Clone(body)
+	}
+	return append(spare[:0], body...)
 }
 
 // spareRoom is how much longer than a body of n bytes the memory may be that it is

@@ -12,7 +12,7 @@ import (
 func BenchmarkFull(b *testing.B) {
 	const calls, interval = 40_000, 200 * time.Microsecond // 5,000 a second
 	answer := Answer{
-		Status: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: bytes.Repeat([]byte("x"), 1200), Kept: true,
+		Status: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: bytes.Repeat([]byte("x"), 1200),
 	}
 	clock := time.Unix(1767225600, 0)
 	now := func() time.Time { return clock }

@@ -60,7 +60,7 @@ func (m memoryCache) Get(ctx context.Context, _ string, key Key) (Answer, bool, 
 	}
 	m.shares.use(&c.holding)
 	answer := c.answer
-	answer.Body, answer.Kept = bytes.Clone(answer.Body), false // the entry's own is written over some time
+	answer.Body = bytes.Clone(answer.Body) // the entry's own is written over some time
 	return answer, true, nil
 }
 
@@ -94,13 +94,7 @@ func (m memoryCache) put(tenant string, key Key, answer Answer, ttl time.Duratio
 	if c == nil {
 		c = new(cached)
 	}
-	if !answer.Kept {
-		spare := ownBody(c.answer)
-		if n := len(answer.Body); cap(spare) > n+spareRoom(n) {
-			spare = nil
-		}
-		answer.Body = append(spare[:0], answer.Body...)
-	}
+	answer.Body = bodyIn(c.answer.Body, answer.Body)
 	*c = cached{key: key, answer: answer}
 	m.answers[key] = c
 	m.endings.put(c, now.Add(ttl))
@@ -124,14 +118,6 @@ func (m *MemoryCache) remove(c *cached) *cached {
 	m.shares.drop(&c.holding)
 	m.bytes -= c.holding.Value.size
 	return c
-}
-
-// ownBody gives the body if only the entry had it.
-func ownBody(forgotten Answer) []byte {
-	if forgotten.Kept {
-		return nil
-	}
-	return forgotten.Body
 }
 
 // Interface guards

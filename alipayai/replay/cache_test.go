@@ -1,12 +1,13 @@
 package replay
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"reflect"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -258,37 +259,57 @@ func TestMemoryCacheIsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-// A body that is kept is shared by claims and cache, and neither writes over it when it lets it go; others are copied.
-func TestKeptBodiesAreShared(t *testing.T) {
-	for name, kept := range map[string]bool{"kept": true, "not kept": false} {
+// Stores work in the memory of what they have removed. Whoever was given that, or gives something now, notices nothing of it.
+func TestBodiesAreTheirOwners(t *testing.T) {
+	type given struct{ body, was []byte }
+	for name, open := range memories {
 		t.Run(name, func(t *testing.T) {
-			answer := longAnswer(1000)
-			answer.Kept = kept
-			claims := NewMemoryClaims(newClock().now).Within(1 << 20)
-			cache := NewMemoryCache(newClock().now).Within(8 * (entryOverhead + answer.size()))
-			put := func(n int, answer Answer) {
-				t.Helper()
-				if err := cache.Put(t.Context(), tenantOf(keyOf(n)), keyOf(n), answer, time.Hour); err != nil {
+			random := rand.New(rand.NewPCG(5, 6))
+			clock := newClock()
+			put, get := open(t, clock.now, 8*(entryOverhead+1500))
+			var answers []given
+			for n := range 500 {
+				own := bytes.Repeat([]byte{byte('a' + n%26)}, 900+random.IntN(100))
+				if err := put("acme", n, Answer{Status: 200, Body: own}); err != nil {
 					t.Fatal(err)
 				}
+				want := bytes.Clone(own)
+				clear(own) // the caller goes on with it
+				got, kept := get("acme", n)
+				if !kept || !bytes.Equal(got, want) {
+					t.Fatalf("%q was kept of %q", got, want)
+				}
+				answers = append(answers, given{got, want})
+				clock.time = clock.time.Add(time.Duration(random.IntN(20)) * time.Minute)
 			}
-			if err := mustClaim(t, claims, keyOf(0), requestOf(0), time.Hour).Finish(t.Context(), answer, time.Hour); err != nil {
-				t.Fatal(err)
+			for i, a := range answers {
+				if !bytes.Equal(a.body, a.was) {
+					t.Fatalf("answer %d has become %q", i, a.body)
+				}
 			}
-			put(0, answer)
-			for n := range 20 { // the first is let go, and its memory used again if it may be
-				other := answerOf(strings.Repeat("y", len(answer.Body)))
-				put(n+1, other)
-			}
-			if _, ok, _ := cache.Get(t.Context(), tenantOf(keyOf(0)), keyOf(0)); ok {
-				t.Fatal("the answer is still cached")
-			}
-			wantClaim(t, claims, keyOf(0), requestOf(0), "answer "+strings.Repeat("x", 1000))
-			answer.Body[0] = 'z' // which whoever says kept does not do
-			given := map[bool]string{true: "z", false: "x"}[kept] + strings.Repeat("x", 999)
-			wantClaim(t, claims, keyOf(0), requestOf(0), "answer "+given)
 		})
 	}
+}
+
+// A call whose lease has ended keeps the memory that it has for its answer, and no other call gets that.
+func TestLateAnswersAreTheirOwners(t *testing.T) {
+	clock := newClock()
+	claims := NewMemoryClaims(clock.now).Within(1 << 20)
+	finish := func(claim Claim, text string) {
+		t.Helper()
+		if err := claim.Finish(t.Context(), answerOf(text), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finish(mustClaim(t, claims, keyOf(0), requestOf(0), time.Minute), "an answer to be removed")
+	clock.time = clock.time.Add(time.Hour)
+	late := mustClaim(t, claims, keyOf(1), requestOf(1), time.Minute)
+	clock.time = clock.time.Add(time.Minute)
+	next := mustClaim(t, claims, keyOf(2), requestOf(2), time.Minute)
+	finish(late, "what came late, for one")
+	finish(next, "what came soon, for two")
+	wantClaim(t, claims, keyOf(1), requestOf(1), "answer what came late, for one")
+	wantClaim(t, claims, keyOf(2), requestOf(2), "answer what came soon, for two")
 }
 
 // What a cache has removed is kept alive by nothing in it: an answer may be large, and its time is over.

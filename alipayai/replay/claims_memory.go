@@ -29,8 +29,8 @@ type record struct {
 	tenant  string
 	request [32]byte
 	state   state
-	answer  Answer
-	size    int64 // 0 while it is not under the key
+	answer  Answer // of a call under way an empty body, in the memory of one that was removed
+	size    int64  // 0 while it is not under the key
 	ending  ending[*record]
 	lease   time.Time        // when a call that has left counts as held
 	holding holding[*record] // in finished, while there is an answer
@@ -74,7 +74,7 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	m.expire(now)
+	spare := m.expire(now)
 	r, taken := m.records[key]
 	switch {
 	case !taken:
@@ -82,7 +82,7 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 		if !m.roomForKey(tenant, m.maxBytes) {
 			return nil, nil, errFull
 		}
-		m.insert(&claim.record, inFlight, Answer{}, now.Add(wholeMillis(lease)))
+		m.insert(&claim.record, inFlight, Answer{Body: spare[:0]}, now.Add(wholeMillis(lease)))
 		return claim, nil, nil
 	case r.request != request:
 		return nil, nil, ErrMismatch
@@ -92,7 +92,7 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 		return nil, nil, r.state.err()
 	}
 	answer := r.answer
-	answer.Kept = false
+	answer.Body = bytes.Clone(answer.Body) // the record's own is written over some time
 	return nil, &answer, nil
 }
 
@@ -167,6 +167,10 @@ func (c *memoryClaim) Release(context.Context) error {
 func (c *memoryClaim) settle(now time.Time, to state, answer Answer, ttl time.Duration) error {
 	m, r := c.claims, &c.record
 	ends := now.Add(wholeMillis(ttl))
+	var spare []byte // see record.answer
+	if r.state.open() {
+		spare = r.answer.Body
+	}
 	m.expire(now)
 	switch {
 	case !r.kept() && m.records[r.key] != nil:
@@ -188,8 +192,10 @@ func (c *memoryClaim) settle(now time.Time, to state, answer Answer, ttl time.Du
 		m.insert(r, served, Answer{}, ends)
 		return ErrTooLarge
 	}
-	if !answer.Kept {
-		answer.Body = bytes.Clone(answer.Body)
+	if to == finished {
+		answer.Body = bodyIn(spare, answer.Body)
+	} else if to == left {
+		answer.Body = spare
 	}
 	m.insert(r, to, answer, ends)
 	return nil
@@ -227,13 +233,20 @@ func (m *MemoryClaims) forget(r *record) {
 	r.answer, r.size = Answer{}, entryOverhead
 }
 
-// expire removes what has ended.
-func (m *MemoryClaims) expire(now time.Time) {
+// maxSpare is the most, in bytes, that a call under way holds of an answer that was removed.
+const maxSpare = 4 << 10
+
+// expire removes what has ended, and gives the memory of an answer's body among it; nil for none.
+func (m *MemoryClaims) expire(now time.Time) (spare []byte) {
 	for _, of := range [...]*endings[*record]{&m.leases, &m.others} {
 		for r, ok := of.ended(now); ok; r, ok = of.ended(now) {
+			if r.state == finished && cap(r.answer.Body) <= maxSpare {
+				spare = r.answer.Body
+			}
 			m.remove(r)
 		}
 	}
+	return spare
 }
 
 // endings gives those that a record in a state is in.

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// memories are what keeps answers in memory, under one budget: put keeps one, and kept reports whether it still is.
-var memories = map[string]func(t *testing.T, now func() time.Time, budget int64) (put func(tenant string, n int, answer Answer) error, kept func(tenant string, n int) bool){
-	"cache": func(t *testing.T, now func() time.Time, budget int64) (func(string, int, Answer) error, func(string, int) bool) {
+// memories are what keeps answers in memory, under one budget: put keeps one, and get gives its body if it still is kept.
+var memories = map[string]func(t *testing.T, now func() time.Time, budget int64) (put func(tenant string, n int, answer Answer) error, get func(tenant string, n int) ([]byte, bool)){
+	"cache": func(t *testing.T, now func() time.Time, budget int64) (func(string, int, Answer) error, func(string, int) ([]byte, bool)) {
 		c := NewMemoryCache(now).Within(budget)
 		return func(tenant string, n int, answer Answer) error {
 				return c.Put(t.Context(), tenant, keyOf(n), answer, time.Hour)
-			}, func(tenant string, n int) bool {
-				_, ok, _ := c.Get(t.Context(), tenant, keyOf(n))
-				return ok
+			}, func(tenant string, n int) ([]byte, bool) {
+				answer, ok, _ := c.Get(t.Context(), tenant, keyOf(n))
+				return answer.Body, ok
 			}
 	},
-	"claims": func(t *testing.T, now func() time.Time, budget int64) (func(string, int, Answer) error, func(string, int) bool) {
+	"claims": func(t *testing.T, now func() time.Time, budget int64) (func(string, int, Answer) error, func(string, int) ([]byte, bool)) {
 		c := NewMemoryClaims(now).Within(budget)
 		return func(tenant string, n int, answer Answer) error {
 				claim, _, err := c.Claim(t.Context(), tenant, keyOf(n), requestOf(n), time.Hour)
@@ -27,9 +27,12 @@ var memories = map[string]func(t *testing.T, now func() time.Time, budget int64)
 					return err
 				}
 				return claim.Finish(t.Context(), answer, time.Hour)
-			}, func(tenant string, n int) bool {
+			}, func(tenant string, n int) ([]byte, bool) {
 				_, answer, _ := c.Claim(t.Context(), tenant, keyOf(n), requestOf(n), time.Hour)
-				return answer != nil
+				if answer == nil {
+					return nil, false
+				}
+				return answer.Body, true
 			}
 	},
 }
@@ -42,7 +45,7 @@ func TestTenantsKeepTheirShareOfAnswers(t *testing.T) {
 			answer := longAnswer(10_000)
 			one := entryOverhead + answer.size()
 			const tenants = 5
-			put, kept := open(t, newClock().now, 100*one)
+			put, get := open(t, newClock().now, 100*one)
 			n := 0
 			fill := func(tenant string, answers int) (numbers []int) {
 				for range answers {
@@ -56,7 +59,7 @@ func TestTenantsKeepTheirShareOfAnswers(t *testing.T) {
 			}
 			count := func(tenant string, numbers []int) (left int) {
 				for _, n := range numbers {
-					if kept(tenant, n) {
+					if _, kept := get(tenant, n); kept {
 						left++
 					}
 				}
@@ -89,7 +92,7 @@ func TestNoTenantLosesItsShare(t *testing.T) {
 				const budget, tenants = 400_000, 4
 				random := rand.New(rand.NewPCG(seed, 1))
 				clock := newClock()
-				put, kept := open(t, clock.now, budget)
+				put, get := open(t, clock.now, budget)
 				sizes := make(map[int]int64)
 				owned := make(map[string][]int)
 				for n := range 400 {
@@ -100,7 +103,7 @@ func TestNoTenantLosesItsShare(t *testing.T) {
 						var left []int
 						var bytes int64
 						for _, n := range numbers {
-							if kept(other, n) {
+							if _, kept := get(other, n); kept {
 								left, bytes = append(left, n), bytes+sizes[n]
 							}
 						}
@@ -115,7 +118,7 @@ func TestNoTenantLosesItsShare(t *testing.T) {
 					owned[tenant], sizes[n] = append(owned[tenant], n), entryOverhead+answer.size()
 					for other, numbers := range before {
 						for _, n := range numbers {
-							if !kept(other, n) {
+							if _, kept := get(other, n); !kept {
 								t.Fatalf("seed %d: tenant %s has lost an answer to %s", seed, other, tenant)
 							}
 						}
