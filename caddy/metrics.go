@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +51,17 @@ type metrics struct {
 	shadowDropped   *prometheus.CounterVec
 	shadowDiffers   *prometheus.CounterVec
 	shadowFirst     *prometheus.HistogramVec
+
+	// What most calls count by: looking for a collector by its labels takes longer than counting.
+	waits     memo[string, prometheus.Observer] // of queueWait, by provider
+	succeeded memo[string, prometheus.Counter]  // of attempts, by provider
+	answered  memo[[2]string, *answered]        // by provider and endpoint
+}
+
+// answered are the collectors of calls with an answer of their own under 200.
+type answered struct {
+	requests            prometheus.Counter
+	duration, firstByte prometheus.Observer
 }
 
 // openMetrics gives the metrics of the process, made where they are new, and has the configuration's registry show them.
@@ -141,7 +153,16 @@ func (m *metrics) init() {
 		"Time from a call's start to its end.", callSeconds, "provider", "endpoint")
 }
 
+// permitted counts how long a request has waited for the provider's rate cap.
+func (m *metrics) permitted(provider string, waited time.Duration) {
+	m.waits.of(provider, func() prometheus.Observer { return m.queueWait.WithLabelValues(provider) }).Observe(waited.Seconds())
+}
+
 func (m *metrics) attempted(provider, code string) {
+	if code == "" {
+		m.succeeded.of(provider, func() prometheus.Counter { return m.attempts.WithLabelValues(provider, "") }).Inc()
+		return
+	}
 	m.attempts.WithLabelValues(provider, failure.Known(code)).Inc()
 }
 
@@ -172,22 +193,22 @@ func (m *metrics) tokenFetched(provider string, err error) {
 	m.tokenFetches.WithLabelValues(provider, result).Inc()
 }
 
-// statusLabel is a status as a label. That of nearly every call is a constant, and no
-// allocation.
-func statusLabel(status int) string {
-	if status == http.StatusOK {
-		return "200"
-	}
-	return strconv.Itoa(status)
-}
-
 func (m *metrics) settled(o *alipayai.Outcome) {
 	endpoint, provider := string(o.Endpoint), o.Provider
+	if o.Status == http.StatusOK && o.Code == "" && o.Stored == "" && o.FirstByte > 0 {
+		a := m.answered.of([2]string{provider, endpoint}, func() *answered {
+			return &answered{m.requests.WithLabelValues(provider, endpoint, "200", ""), m.duration.WithLabelValues(provider, endpoint), m.firstByte.WithLabelValues(provider, endpoint)}
+		})
+		a.requests.Inc()
+		a.duration.Observe(o.Duration.Seconds())
+		a.firstByte.Observe(o.FirstByte.Seconds())
+		return
+	}
 	if o.Stored != "" {
 		m.stored.WithLabelValues(provider, string(o.Stored)).Inc()
 		provider = string(o.Stored) // which was asked, and fast
 	}
-	m.requests.WithLabelValues(provider, endpoint, statusLabel(o.Status), failure.Known(o.Code)).Inc()
+	m.requests.WithLabelValues(provider, endpoint, strconv.Itoa(o.Status), failure.Known(o.Code)).Inc()
 	m.duration.WithLabelValues(provider, endpoint).Observe(o.Duration.Seconds())
 	if o.FirstByte > 0 {
 		m.firstByte.WithLabelValues(provider, endpoint).Observe(o.FirstByte.Seconds())

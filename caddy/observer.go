@@ -84,7 +84,7 @@ func (o observer) BreakerChanged(tenant, provider string, state failover.State) 
 }
 
 func (o observer) Permitted(provider string, waited time.Duration) {
-	o.metrics.queueWait.WithLabelValues(provider).Observe(waited.Seconds())
+	o.metrics.permitted(provider, waited)
 }
 
 func (o observer) Rejected(provider, reason string) {

@@ -24,7 +24,7 @@ type try struct {
 }
 
 func (t *try) Permitted(p *upstream.Provider, waited time.Duration) {
-	t.metrics.queueWait.WithLabelValues(p.Name).Observe(waited.Seconds())
+	t.metrics.permitted(p.Name, waited)
 }
 
 func (t *try) Rejected(p *upstream.Provider, code string) {
