@@ -168,19 +168,25 @@ func (n *route) readsBody() bool { return n.Method == http.MethodPost && !n.Bodi
 func (d *Dialects) find(r *http.Request) (found *route, param string, allow []string) {
 	for i := range d.routes {
 		n := &d.routes[i]
-		if n.Header != "" && len(r.Header[n.Header]) == 0 {
+		if !n.takes(r.Method) || n.lacksHeader(r) { // which most do, and to look at a path takes longer
 			continue
 		}
-		param, ok := n.fits(r.URL.Path)
-		switch {
-		case !ok:
-		case n.takes(r.Method):
+		if param, ok := n.fits(r.URL.Path); ok {
 			return n, param, nil
-		case n.Path != "/" && !slices.Contains(allow, n.Method):
+		}
+	}
+	for i := range d.routes {
+		n := &d.routes[i]
+		if _, ok := n.fits(r.URL.Path); ok && n.Path != "/" && !n.lacksHeader(r) && !slices.Contains(allow, n.Method) {
 			allow = append(allow, n.Method)
 		}
 	}
 	return nil, "", allow
+}
+
+// lacksHeader reports whether a request has not the field that the route is for.
+func (n *route) lacksHeader(r *http.Request) bool {
+	return n.Header != "" && len(r.Header[n.Header]) == 0
 }
 
 // unserved are the ends of paths that clients know, of what no moderator could read.
@@ -205,10 +211,7 @@ func (d *Dialects) unknown(path string) string {
 func (d *Dialects) Of(r *http.Request) Dialect {
 	for i := range d.routes {
 		n := &d.routes[i]
-		if n.Header != "" && len(r.Header[n.Header]) == 0 {
-			continue
-		}
-		if _, ok := n.fits(r.URL.Path); ok && n.Path != "/" {
+		if _, ok := n.fits(r.URL.Path); ok && n.Path != "/" && !n.lacksHeader(r) {
 			return n.dialect
 		}
 	}
