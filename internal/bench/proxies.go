@@ -68,8 +68,7 @@ const (
 // sites has one for each role that is a proxy.
 //
 // Keys are kept for five seconds in production: with 24 hours the figures would
-// be those of a store that is full, which a site with the cap of a provider
-// reaches after days.
+// be those of a store that is full of keys, which refuses all others.
 var sites = map[string]site{
 	roleStock: {proxy: "reverse_proxy %s {\n\t\t\t" + idleTransport + "\n\t}"},
 	roleGateway: {
