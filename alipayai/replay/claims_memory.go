@@ -82,7 +82,7 @@ func (m memoryClaims) Claim(ctx context.Context, tenant string, key Key, request
 		if !m.roomForKey(tenant, m.maxBytes) {
 			return nil, nil, errFull
 		}
-		m.insert(&claim.record, inFlight, Answer{Body: spare[:0]}, now.Add(wholeMillis(lease)))
+		m.insert(&claim.record, inFlight, Answer{Body: spare[:0]}, entryOverhead, now.Add(wholeMillis(lease)))
 		return claim, nil, nil
 	case r.request != request:
 		return nil, nil, ErrMismatch
@@ -189,7 +189,7 @@ func (c *memoryClaim) settle(now time.Time, to state, answer Answer, ttl time.Du
 	}
 	size := entryOverhead + answer.size()
 	if to == finished && (size > m.maxBytes/8 || !m.room(r.tenant, size, m.maxBytes)) {
-		m.insert(r, served, Answer{}, ends)
+		m.insert(r, served, Answer{}, entryOverhead, ends)
 		return ErrTooLarge
 	}
 	if to == finished {
@@ -197,7 +197,7 @@ func (c *memoryClaim) settle(now time.Time, to state, answer Answer, ttl time.Du
 	} else if to == left {
 		answer.Body = spare
 	}
-	m.insert(r, to, answer, ends)
+	m.insert(r, to, answer, size, ends)
 	return nil
 }
 
@@ -257,17 +257,16 @@ func (m *MemoryClaims) endings(s state) *endings[*record] {
 	return &m.others
 }
 
-// insert puts a record under its key until it ends, or changes the one that is there, of which
+// insert puts a record, which takes size, under its key until it ends, or changes the one that is there, of which
 // m.bytes counts nothing then.
-func (m *MemoryClaims) insert(r *record, to state, answer Answer, ends time.Time) {
+func (m *MemoryClaims) insert(r *record, to state, answer Answer, size int64, ends time.Time) {
 	if r.kept() {
 		m.endings(r.state).remove(r)
 	} else {
 		m.records[r.key] = r
 		m.keys[r.tenant]++
 	}
-	r.state, r.answer = to, answer
-	r.size = entryOverhead + answer.size()
+	r.state, r.answer, r.size = to, answer, size
 	m.endings(to).put(r, ends)
 	m.bytes += r.size
 	if to == finished {
