@@ -250,7 +250,7 @@ const firstEndPause, maxEndPause = 50 * time.Millisecond, 400 * time.Millisecond
 // retry ends a claim as soon as its store is back. Were it left to its lease, an
 // answer that is there would be lost, and a call that failed would count as one whose
 // outcome is unknown. There are never more of these than calls were under way when the
-// store went: with it away nothing is claimed. They end with the process, though.
+// store went: with it away nothing is claimed. They end with the process, though, and with a store that is closed.
 func (e claimEnd) retry(until time.Time) {
 	for pause := firstEndPause; time.Now().Before(until); pause = min(2*pause, maxEndPause) {
 		time.Sleep(pause)

@@ -36,6 +36,8 @@ type redisStore struct {
 	replicas    int
 	tenantBytes int64
 	inspected   atomic.Bool
+	// background is what calls have begun and do not wait for.
+	background sync.WaitGroup
 }
 
 // window implements store.
@@ -91,7 +93,7 @@ func (s *redisStore) responses(sealing *seal.Seal) replay.Cache {
 }
 
 func (s *redisStore) replayOptions(sealing *seal.Seal) replay.RedisOptions {
-	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes}
+	return replay.RedisOptions{Client: s.client, Namespace: "answers", Seal: sealing, TenantBytes: s.tenantBytes, Background: s.background.Go}
 }
 
 // ledger implements store.
@@ -171,8 +173,11 @@ func (s *redisStore) inspect(ctx context.Context, logger *zap.Logger) {
 	}
 }
 
-// Close ends the connections.
-func (s *redisStore) Close() error { return s.client.Close() }
+// Close ends the connections, when what calls have begun has ended.
+func (s *redisStore) Close() error {
+	s.background.Wait()
+	return s.client.Close()
+}
 
 // redisLog takes what go-redis says of its own accord, into Caddy's log.
 type redisLog struct{}

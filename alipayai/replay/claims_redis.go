@@ -117,7 +117,7 @@ func (c RedisClaims) Claim(ctx context.Context, tenant string, key Key, request 
 		if redisstore.MayHaveExecuted(err) {
 			// It may have been made, or be made when Redis gets to it, and would
 			// refuse the call's repeats for all its lease.
-			go func() { _ = claim.Release(ctx) }()
+			o.Background(func() { _ = claim.Release(ctx) })
 		}
 		return nil, nil, unavailable(err)
 	}

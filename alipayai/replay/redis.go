@@ -48,6 +48,9 @@ type RedisOptions struct {
 	// Timeout bounds everything else; 250 ms if it is 0. What has had no answer for
 	// half of it is repeated.
 	Timeout time.Duration
+	// Background begins what no call waits for; it ends within Timeout, and the Client must
+	// not be closed before. A goroutine that is not waited for if it is nil.
+	Background func(do func())
 }
 
 func (o RedisOptions) withDefaults() RedisOptions {
@@ -62,6 +65,9 @@ func (o RedisOptions) withDefaults() RedisOptions {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.Background == nil {
+		o.Background = func(do func()) { go do() }
 	}
 	return o
 }
