@@ -32,21 +32,21 @@ func TestNarrowHTTP2(t *testing.T) {
 	}
 	answers := func(c *badupstream.Conn, stream uint32) { c.Answer(stream, true) }
 	for name, test := range map[string]struct {
-		upstream badupstream.Server
+		upstream *badupstream.Server
 		ends     time.Duration // of a request without an answer; 0 for those that have one
 	}{
-		"one stream at a time": {upstream: badupstream.Server{Connected: tells(setting(streams, 1)), End: answers}},
-		"one byte at a time": {upstream: badupstream.Server{Connected: tells(setting(window, 1)), End: answers, Head: func(c *badupstream.Conn, stream uint32) {
+		"one stream at a time": {upstream: &badupstream.Server{Connected: tells(setting(streams, 1)), End: answers}},
+		"one byte at a time": {upstream: &badupstream.Server{Connected: tells(setting(window, 1)), End: answers, Head: func(c *badupstream.Conn, stream uint32) {
 			for range len(body) {
 				c.Say(opened(byte(stream)))
 			}
 		}}},
-		"no byte ever": {upstream: badupstream.Server{Connected: tells(setting(window, 0)), End: answers}, ends: 300 * time.Millisecond},
+		"no byte ever": {upstream: &badupstream.Server{Connected: tells(setting(window, 0)), End: answers}, ends: 300 * time.Millisecond},
 	} {
 		for _, protocol := range bothHTTP2 {
 			t.Run(name+" "+string(protocol), func(t *testing.T) {
 				t.Parallel()
-				s, url, base := badupstream.Start(t, protocol, &test.upstream, 0)
+				s, url, base := badupstream.Start(t, protocol, test.upstream, 0)
 				transport := NewTransport(base)
 				defer transport.CloseIdleConnections()
 				ask := func(body string, within time.Duration) error {
