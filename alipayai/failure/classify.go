@@ -140,7 +140,7 @@ func ofHistory(message string) bool {
 // conversation that is too long, or of the model; 0 for any other. What it quotes may be the client's, or the model's.
 func ofMessage(f *wire.Failure) int {
 	switch {
-	case isTooLong("", &wire.Failure{Message: unquoted(f.Message)}):
+	case isTooLong("", &wire.Failure{Message: firstSentence(begun(unquoted(f.Message)))}):
 		return http.StatusBadRequest
 	case modelRefused(0, "", &wire.Failure{Message: withoutRaw(f.Message)}) != ModelTaken:
 		return http.StatusNotFound

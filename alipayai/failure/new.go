@@ -129,6 +129,7 @@ func OfTransport(client, attempt context.Context, err error, sent bool) *Failure
 // come before what the gateway takes codes for by itself; translated says that
 // the request was put into another form than the client's.
 func OfUpstream(status int, h http.Header, reported *wire.Failure, rules []Rule, translated bool, now time.Time) *Failure {
+	now = vendorsTime(status, h, now)
 	wait := cmp.Or(RetryAfter(h, now), min(reported.RetryAfter, maxRetryAfter))
 	v := judge(status, reported, rules, wait)
 	f := &Failure{Class: v.class, FromUpstream: true, Sent: true, timedOut: v.timedOut}

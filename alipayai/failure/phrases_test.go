@@ -132,6 +132,25 @@ func TestSentencesUnderWhatIsAsked(t *testing.T) {
 			}
 		}
 	}
+	// How much one request may hold is no limit that ends by itself: https://github.com/weaviate/weaviate/issues/11275.
+	for message, class := range map[string]failure.Class{
+		"Too many requests, maximum 100 per batch":                                       failure.Fail,
+		"Too many requests. A batch may hold 100, and 101 are in the batch.":             failure.Fail,
+		"* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch": failure.Fail,
+		"Rate limit exceeded: at most 5 tools per request":                               failure.Fail,
+		"Too many requests in this batch.":                                               failure.Fail,
+		"Too many inputs in request, split into more batches.":                           failure.Fail,
+		"Too many requests, please try again later.":                                     failure.Throttle,
+		"Too many requests. Please slow down.":                                           failure.Throttle,
+		"Too many concurrent requests.":                                                  failure.Throttle,
+		"Rate limit reached for requests per min. Limit: 3 / min.":                       failure.Throttle,
+		"Rate limit exceeded: 10 requests per 60 s":                                      failure.Throttle,
+	} {
+		f := failure.OfUpstream(400, nil, &wire.Failure{Type: "invalid_request_error", Message: message}, nil, false, time.Unix(0, 0))
+		if f.Class != class || class == failure.Fail && (f.Status != 400 || f.FallsOver()) {
+			t.Errorf("%s: %d of class %s", message, f.Status, f.Class)
+		}
+	}
 	for _, message := range []string{
 		"insufficient balance is not one of user, system", "content exists risk, which is no role", "Error: key limit exceeded, and more",
 		"User said: user location is not supported", "the role organization must be verified is unknown",

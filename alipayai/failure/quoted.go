@@ -34,6 +34,17 @@ func withoutRaw(message string) string {
 	return own
 }
 
+// firstSentence is a message up to the end of its first sentence, or to a colon, behind which stands what it is of: where it says by no
+// other word what failed, its own words come first.
+func firstSentence(message string) string {
+	if end := sentenceEnd.FindStringIndex(message); end != nil {
+		return message[:end[0]]
+	}
+	return message
+}
+
+var sentenceEnd = regexp.MustCompile(`[.!?:;]\s|\n`)
+
 // begun is a message in lower case, without the names that gateways have put before it.
 func begun(message string) string {
 	message = strings.ToLower(strings.TrimSpace(unwrapped(message)))

@@ -137,6 +137,11 @@ func TestWordsThatAreNotTheVendors(t *testing.T) {
 		"too long, quoted":             {500, wire.Failure{Type: "server_error", Message: "cannot render 'prompt is too long'"}, failure.Retry, true},
 		"too long, as it begins":       {502, wire.Failure{Message: "prompt is too long, says the user"}, failure.Retry, true},
 		"too long, but too late":       {504, wire.Failure{Type: "exceed_context_size_error", Message: "why"}, failure.Retry, true},
+		"too long, of an answer":       {200, wire.Failure{Message: "The model wrote: my prompt is too long. I would shorten it."}, failure.Retry, true},
+		"too long, further on":         {200, wire.Failure{Message: "The runner has crashed. Last output: prompt is too long"}, failure.Retry, true},
+		"too long, without a word":     {200, wire.Failure{Message: "prompt is too long: 213462 tokens > 200000 maximum"}, failure.Fail, false},
+		"too long, as vLLM says it":    {200, wire.Failure{Message: "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."}, failure.Fail, false},
+		"too long, as a gateway says":  {200, wire.Failure{Message: "litellm.BadRequestError: AnthropicException - prompt is too long: 1 tokens > 0 maximum"}, failure.Fail, false},
 		"too long, and a conflict":     {409, wire.Failure{Message: "a run says 'prompt is too long' already"}, failure.Fail, true},
 	} {
 		t.Run(name, func(t *testing.T) {

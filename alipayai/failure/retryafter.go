@@ -11,7 +11,7 @@ import (
 // RetryAfter reads how long to wait, and gives 0 where that is not said. It is a minute at most. Retry-After-Ms, in
 // milliseconds, is OpenAI's and Azure's, whose SDKs read it first, the latter under another name as well (azure-core's
 // get_retry_after); Retry-After is in seconds, which some vendors write with decimals, or a date (RFC 9110, section 10.2.3),
-// or in a form that they have for the end of limits.
+// or in a form that they have for the end of limits. now is the time at the vendor: see [vendorsTime].
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
 		if d, ok := decimal(h.Get(name), time.Millisecond); ok && d > 0 {
@@ -47,6 +47,18 @@ func decimal(text string, unit time.Duration) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(math.Min(n*float64(unit), float64(maxRetryAfter))), true
+}
+
+// vendorsTime is the time at the vendor when it answered, by its own Date where it says one: a date to wait for is by the same clock,
+// which may be wrong (https://github.com/xorbitsai/xllamacpp/pull/155, https://github.com/wso2/carbon-apimgt/pull/7059). Where the
+// answer has been kept on its way, Age is how long (RFC 9111, section 5.1). A stream may fail long after its Date.
+func vendorsTime(status int, h http.Header, now time.Time) time.Time {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil || status < http.StatusBadRequest {
+		return now
+	}
+	age, _ := decimal(h.Get("Age"), time.Second)
+	return date.Add(age)
 }
 
 // until is how long it is to a time, a minute at most; 0 for one that has passed, or is none.
