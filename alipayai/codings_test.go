@@ -41,6 +41,13 @@ func TestCodingsOfAnswers(t *testing.T) {
 			"zstd":             {[]string{"zstd"}, in(zstds, sent), ""},
 			"deflate in gzip":  {[]string{"deflate, gzip"}, in(gzips, in(zlibs, sent)), ""},
 			"by two proxies":   {[]string{"deflate", "identity", "gzip"}, in(gzips, in(zlibs, sent)), ""},
+			// https://github.com/freelensapp/freelens-ai-extension/issues/272
+			"gzip, only said":  {[]string{"gzip"}, sent, ""},
+			"zlib, only said":  {[]string{"deflate"}, sent, ""},
+			"zstd, only said":  {[]string{"zstd"}, sent, ""},
+			"both, only said":  {[]string{"deflate, gzip"}, sent, ""},
+			"one, only said":   {[]string{"deflate, gzip"}, in(gzips, sent), ""},
+			"br, only said":    {[]string{"br"}, sent, ""},
 			"only said":        {[]string{"utf-8"}, sent, ""},
 			"deflate, cut":     {[]string{"deflate"}, in(zlibs, sent)[:30], "the"},
 			"brotli":           {[]string{"br"}, "\x0b\x02\x80" + strings.Repeat("\xff", 40), "it came in Content-Encoding br, which was not asked for"},

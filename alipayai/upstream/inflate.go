@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -70,13 +72,27 @@ type inflated struct {
 
 func (i *inflated) Read(b []byte) (n int, err error) {
 	if i.from == nil {
-		from, err := i.open(bufio.NewReader(i.ReadCloser))
-		if err != nil {
-			return 0, err
+		body := bufio.NewReader(i.ReadCloser)
+		var from io.Reader = body
+		if !isText(body) {
+			if from, err = i.open(body); err != nil {
+				return 0, err
+			}
 		}
 		i.from = from
 	}
 	return i.from.Read(b)
+}
+
+// isText reports whether a body that names a coding is in none: proxies pass on the header of an answer that they have inflated, as
+// those do that are built upon fetch or httpx (https://github.com/freelensapp/freelens-ai-extension/issues/272,
+// https://github.com/agentgateway/agentgateway/issues/3040, https://github.com/qualixar/superlocalmemory/pull/79). Each coding has other
+// bytes than those of text among its first.
+func isText(body *bufio.Reader) bool {
+	const enough = 16
+	head, _ := body.Peek(enough)
+	head = bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF"))
+	return len(head) > 0 && !bytes.ContainsFunc(head, func(r rune) bool { return r < ' ' && !unicode.IsSpace(r) || r > unicode.MaxASCII })
 }
 
 // openDeflate reads zlib's format, which is what HTTP means by deflate, and the bare one of RFC 1951, which "some non-conformant
