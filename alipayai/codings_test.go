@@ -35,12 +35,12 @@ func TestCodingsOfAnswers(t *testing.T) {
 			text    string
 			fails   string // what the failure says; empty for none
 		}{
-			"gzip":             {[]string{"gzip"}, in(gzips, sent), ""},
-			"deflate":          {[]string{"deflate"}, in(zlibs, sent), ""},
-			"deflate, raw":     {[]string{"Deflate"}, in(raw, sent), ""},
-			"zstd":             {[]string{"zstd"}, in(zstds, sent), ""},
-			"deflate in gzip":  {[]string{"deflate, gzip"}, in(gzips, in(zlibs, sent)), ""},
-			"by two proxies":   {[]string{"deflate", "identity", "gzip"}, in(gzips, in(zlibs, sent)), ""},
+			"gzip":            {[]string{"gzip"}, in(gzips, sent), ""},
+			"deflate":         {[]string{"deflate"}, in(zlibs, sent), ""},
+			"deflate, raw":    {[]string{"Deflate"}, in(raw, sent), ""},
+			"zstd":            {[]string{"zstd"}, in(zstds, sent), ""},
+			"deflate in gzip": {[]string{"deflate, gzip"}, in(gzips, in(zlibs, sent)), ""},
+			"by two proxies":  {[]string{"deflate", "identity", "gzip"}, in(gzips, in(zlibs, sent)), ""},
 			// https://github.com/freelensapp/freelens-ai-extension/issues/272
 			"gzip, only said":  {[]string{"gzip"}, sent, ""},
 			"zlib, only said":  {[]string{"deflate"}, sent, ""},

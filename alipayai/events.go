@@ -58,6 +58,8 @@ type stream struct {
 	// ending is how much of an answer it is, once it is done.
 	ending wire.Ending
 	usage  wire.Usage
+	// idle is since when nothing has come but what keeps the connection alive; zero where something has.
+	idle time.Time
 	// filtered says that the provider's filter has refused the prompt, where no content comes.
 	filtered bool
 	// content is how many bytes of content have come, as JSON, in contentEvents events.
@@ -169,7 +171,11 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	switch {
 	case chunk.Failure != nil:
 	case err == nil:
-		chunk, err = s.decode(event)
+		if chunk, err = s.decode(event); err == nil && s.lingers(chunk) {
+			if last, cut := s.end(wire.Event{}); cut == nil {
+				chunk = last
+			}
+		}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && len(event.Raw) > 0:
 		chunk, err = s.end(event)
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -179,7 +185,13 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	case errors.Is(err, errNoRoom):
 		return chunk, noRoom()
 	default:
-		return chunk, s.Broken(err)
+		f := s.Broken(err)
+		if f.Code != failure.CodeTimeout {
+			return chunk, f
+		}
+		if chunk, err = s.end(wire.Event{}); err != nil {
+			return chunk, f
+		}
 	}
 	switch {
 	case errors.Is(err, errCut):

@@ -72,7 +72,23 @@ func (s *stream) passAlike() bool {
 	s.pending.Write(alike.Raw)
 	s.content += int64(alike.ContentBytes)
 	s.contentEvents += int64(alike.Events)
+	s.idle = time.Time{}
 	return true
+}
+
+// lingers reports whether a stream has kept its connection alive for longer than it may be silent, with nothing in it: behind an answer
+// that is whole that is its end, which upstreams forget (https://github.com/tombii/better-ccflare/pull/307 of Anthropic's message_stop,
+// behind which pings went on for minutes). One that is silent there ends likewise, by its watch.
+func (s *stream) lingers(chunk wire.Chunk) bool {
+	if s.contentEvents == 0 || chunk.Done || chunk.HasChoices || chunk.Usage.OK || chunk.Failure != nil {
+		s.idle = time.Time{}
+		return false
+	}
+	now := s.call.g.Now()
+	if s.idle.IsZero() {
+		s.idle = now
+	}
+	return now.Sub(s.idle) > s.timeout
 }
 
 // brokenOff notes that the stream broke off after its first content, and gives what the
