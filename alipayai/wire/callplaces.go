@@ -23,6 +23,11 @@ type placedCall struct {
 	id, name string
 	named    int // the chunk that has its name; one of several
 	end      objectEnd
+	// head is how its arguments begin, of length bytes that have come. cumulative says that each piece has all of them once more.
+	head       [64]byte
+	length     int
+	cumulative bool
+	before     int // how many bytes of the piece that came last have come before
 }
 
 // MaxToolCalls is how many tool calls an answer may have that is translated, whole or a stream: of each of a stream's the
@@ -80,8 +85,32 @@ func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
 	if c.name == "" {
 		c.name = name
 	}
-	c.end.write(arguments)
+	c.before = c.repeated(arguments)
+	c.write(arguments[c.before:])
 	return call
+}
+
+// Again is how many bytes of the arguments of the piece that a call had last have come before: see [placedCall.repeated].
+func (p *CallPlaces) Again(call int) int { return p.calls[call].before }
+
+// repeated is how many bytes of a piece of arguments have come before. Servers say with each piece all arguments so far
+// (https://github.com/NousResearch/hermes-agent/pull/35718 of DeepSeek's at Baidu, https://github.com/decolua/9router/pull/2869,
+// https://github.com/anomalyco/opencode/pull/17339 of GLM's), which those that join pieces take for no JSON. A piece that begins as the
+// arguments do is one where no object may begin behind them: within a string, its second quote is none of JSON's.
+func (c *placedCall) repeated(arguments string) int {
+	known := min(c.length, len(c.head))
+	if !c.end.open() || len(arguments) < c.length || arguments[:known] != string(c.head[:known]) ||
+		!c.cumulative && c.end.takesObject() && !c.end.quoted {
+		return 0
+	}
+	c.cumulative = true
+	return c.length
+}
+
+func (c *placedCall) write(arguments string) {
+	copy(c.head[min(c.length, len(c.head)):], arguments)
+	c.length += len(arguments)
+	c.end.write(arguments)
 }
 
 // maxPlaced is how much of an id or a name tells a call from others, in bytes.

@@ -34,7 +34,7 @@ import (
 //     (https://github.com/openai/openai-agents-js/pull/712, https://github.com/microsoft/autogen/pull/7549, https://github.com/ogx-ai/ogx/pull/5462).
 //     So a call that begins with {} has none yet, and gets {} at its end where none came, or where the next call begins, with which
 //     clients take those before for whole. Who says several calls at once has all of their arguments.
-//   - arguments that come once: what comes behind a whole object says it again.
+//   - arguments that come once: what comes behind a whole object says it again, and so do pieces that have all that came before in them.
 //   - an id and a name that come once: a later piece with another for it, or none, or null, gives no call at all to clients that add what
 //     comes to what they have, or put it in its place (https://github.com/open-webui/open-webui/issues/22177,
 //     https://github.com/NousResearch/hermes-agent/pull/11984 of MiniMax, https://github.com/Sliverkiss/workbuddy2api/issues/82,
@@ -113,6 +113,9 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		if c.begun > wire.MaxToolCalls {
 			return
 		}
+		if p.again = streamed && p.argumentsAt != (span{}) && places.Again(n) > 0; p.again {
+			p.arguments = p.arguments[places.Again(n):]
+		}
 		if begins && of.stood {
 			if pieces := of.before(n); len(pieces) > 0 {
 				e.insert(call.start, append(pieces, ','))
@@ -178,6 +181,8 @@ func (c *callCompleter) completeArguments(e *edits, of *choiceCalls, call int, p
 	case streamed && begins && !c.ends && p.stands() && !anotherIn(e, later):
 		e.replace(p.argumentsAt, []byte(`""`))
 		p.arguments, of.stood, of.said[call].stood = "", true, true
+	case p.again:
+		e.replace(p.argumentsAt, quote(p.arguments))
 	case p.argumentsAt != (span{}):
 		e.arguments(p.argumentsAt, streamed, c.cut)
 	case !streamed && !c.cut && p.ofFunction && p.name != "":
@@ -239,6 +244,7 @@ type callPiece struct {
 	index               int // wire.NoPlace where it has none
 	id, name, arguments string
 	ofFunction          bool // and of no custom tool
+	again               bool // it has said the arguments before its own once more
 	indexAt, idAt       span
 	typeAt, argumentsAt span // of a function
 	nameAt              int  // where its name begins

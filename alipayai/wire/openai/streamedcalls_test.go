@@ -24,6 +24,7 @@ type writing struct {
 	whole, together bool // each call in one piece, and all in one chunk
 	stands          bool // {} first
 	again           bool // all arguments once more at the end
+	cumulative      bool // each piece has those before it
 }
 
 // TestCallsStayApart has calls as servers write them in streams, one after the other, in pieces at random: a client that joins what has one
@@ -53,6 +54,9 @@ func TestCallsStayApart(t *testing.T) {
 		"Bedrock":               {index: own, stands: true},
 		"Bedrock, one index":    {index: same, stands: true},
 		"a summary":             {index: own, empty: true, again: true},
+		"cumulative":            {index: own, empty: true, cumulative: true},
+		"cumulative, no ids":    {index: own, noIDs: true, cumulative: true},
+		"cumulative, a summary": {index: own, ids: true, names: true, cumulative: true, again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(300) {
@@ -94,7 +98,13 @@ func (w *writing) stream(r *rand.Rand, calls []sentCall) (chunks []string) {
 				rest = ""
 			default:
 				piece = rest[:1+r.IntN(len(rest))]
+				if w.cumulative && rest == call.arguments { // which ends where no object begins
+					piece = "{"
+				}
 				rest = rest[len(piece):]
+			}
+			if w.cumulative {
+				piece = call.arguments[:len(call.arguments)-len(rest)]
 			}
 			text, _ := json.Marshal(piece)
 			out := "{" + w.index(n)
