@@ -108,12 +108,8 @@ func (q at) readAnswer(x *upstream.Exchange) (*Answer, *failure.Failure) {
 	case err != nil:
 		return nil, x.Broken(err)
 	}
-	body := buffer.Bytes()
-	unverified := x.Verify(body)
-	if bytes.HasPrefix(body, byteOrderMark) { // which clients pass over, and JSON does not have
-		buffer.Next(len(byteOrderMark))
-		body = buffer.Bytes()
-	}
+	unverified := x.Verify(buffer.Bytes())
+	body := bare(buffer)
 	a := &q.answer
 	*a = Answer{Status: resp.StatusCode, header: resp.Header, body: buffer, ending: wire.EndingWhole}
 	if upstream.AsksForPayment(resp) && q.hears() && unverified == nil {
@@ -157,7 +153,7 @@ func (q at) accepted(x *upstream.Exchange, a *Answer, parsed wire.Answer, receiv
 		return nil, unusable(failure.CodeTruncated, "the provider's answer has no content, and does not say that it is whole", parsed.Usage)
 	}
 	if !q.Endpoint.AnsweredBy(a.body.Bytes()) {
-		return nil, failure.BadAnswer(failure.CodeMalformed, "the provider's answer is one to something else")
+		return nil, unusable(failure.CodeMalformed, "the provider's answer is one to something else", parsed.Usage)
 	}
 	if f := q.brokenOff(x, parsed, a.body.Bytes(), received.Bytes()); f != nil {
 		return nil, f
@@ -294,7 +290,7 @@ func (q at) gathered(stream []byte) (whole []byte, used wire.Usage, failed wire.
 	var answer wire.Gathered
 	for {
 		event, ended := events.Next()
-		chunks, chunk, err := decoder.Decode(nil, event) // at the end, of nothing or of what is not ended by a blank line
+		chunks, chunk, err := decoder.Decode(nil, event.Unframed()) // at the end, of nothing or of what is not ended by a blank line
 		failed.Content = failed.Content || generates(chunk.Answer)
 		if err != nil || chunk.Failure != nil || answer.Add(chunks) != nil {
 			failed.Failure = chunk.Failure

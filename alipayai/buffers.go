@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
 	"github.com/caddy-alipayai/gateway/alipayai/upstream"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // buffers are what answers are read into. Large ones are not
@@ -120,6 +121,16 @@ func (in *intake) readAll(g *Gateway, x *upstream.Exchange, deadline time.Time) 
 		return nil, err
 	}
 	return b, nil
+}
+
+// bare takes from a whole answer what JSON does not have and clients pass over: the byte order mark before it, and the end of a stream
+// behind it.
+func bare(answer *bytes.Buffer) []byte {
+	if bytes.HasPrefix(answer.Bytes(), byteOrderMark) {
+		answer.Next(len(byteOrderMark))
+	}
+	answer.Truncate(len(wire.WithoutDone(answer.Bytes())))
+	return answer.Bytes()
 }
 
 // readLarge reads the rest of an answer that begins with head.

@@ -307,7 +307,7 @@ func (s *stream) failureOf(chunk wire.Chunk, data []byte) *wire.Failure {
 // decode makes sense of an event, and adds it to what is pending in the client's
 // form.
 func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
-	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event)
+	translated, chunk, err := s.decoder.Decode(s.pending.AvailableBuffer(), event.Unframed())
 	if err == nil && chunk.Failure == nil {
 		if t := s.call.trial; t != nil {
 			canonical := translated
@@ -380,7 +380,7 @@ func failingEvent(p *upstream.Provider, stream []byte) (failed wire.Answer, raw 
 		if err != nil {
 			return wire.Answer{}, nil
 		}
-		inside, reported, err := p.AnswerForm.OpenEvent(event)
+		inside, reported, err := p.AnswerForm.OpenEvent(event.Unframed())
 		if err == nil && reported == nil {
 			var chunk wire.Chunk
 			chunk, err = wire.ParseEvent(inside)

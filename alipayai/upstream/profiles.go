@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -47,10 +48,13 @@ func (e Endpoint) Costs() bool { return e != EndpointModels && !e.Counts() }
 // Counts reports whether a good answer is a number of tokens.
 func (e Endpoint) Counts() bool { return e == EndpointCountTokens || e == EndpointInputTokens }
 
-// AnsweredBy reports whether a body has what a good answer of an endpoint that generates nothing has: results of a moderation, or a
-// number of tokens. Servers that take every path for chat completions' answer with one of these.
+// AnsweredBy reports whether a body has what a good answer of an endpoint that generates nothing has: results of a moderation, a number
+// of tokens, or a vector. Servers that take every path for chat completions' answer with one of these, and some have embeddings in which
+// there is nothing (https://github.com/hugalafutro/model-hotel/pull/978).
 func (e Endpoint) AnsweredBy(body []byte) bool {
 	switch {
+	case e == EndpointEmbeddings:
+		return hasVector(body)
 	case e == EndpointModerations:
 		var a struct {
 			Results []json.RawMessage `json:"results"`
@@ -68,6 +72,30 @@ func (e Endpoint) AnsweredBy(body []byte) bool {
 	}
 	return true
 }
+
+// hasVector reports whether one of an answer's embeddings, which is the first of a good one, has something in it, or it has none by that
+// name.
+func hasVector(body []byte) bool {
+	named := false
+	for {
+		_, rest, found := bytes.Cut(body, []byte(`"embedding"`))
+		if !found {
+			return !named
+		}
+		body = rest
+		value, isKey := bytes.CutPrefix(bytes.TrimLeft(rest, jsonSpace), []byte(":"))
+		named = named || isKey
+		if value = bytes.TrimLeft(value, jsonSpace); !isKey || len(value) == 0 {
+			continue
+		}
+		pair := strings.IndexByte(`[{"`, value[0])
+		if inside := bytes.TrimLeft(value[1:], jsonSpace); pair >= 0 && len(inside) > 0 && inside[0] != `]}"`[pair] {
+			return true
+		}
+	}
+}
+
+const jsonSpace = " \t\r\n"
 
 // Profile is what the gateway knows of a kind of upstream: where it is, how a
 // request is authenticated, and under which paths the endpoints are.
