@@ -15,7 +15,8 @@ func TestPublicReportsOfRequests(t *testing.T) {
 		twoTools = `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}],`
 		cursors  = `{"model":"m","messages":[{"role":"user","content":"q"},{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}}]},` +
 			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":[{"type":"text","text":"r"}]}]}],"tools":[{"name":"f","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"auto"}}`
-		pdf = `data:application/pdf;base64,JVBE`
+		pdf        = `data:application/pdf;base64,JVBE`
+		inputParts = `{"model":"m","messages":[{"role":"user","content":[{"type":"input_text","text":"see"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},{"role":"assistant","content":[{"type":"output_text","text":"a"}]},{"role":"user","content":"r"}]}`
 	)
 	for source, test := range map[string]askedClient{
 		// What Anthropic's form has in other words.
@@ -49,6 +50,10 @@ func TestPublicReportsOfRequests(t *testing.T) {
 		"https://github.com/BerriAI/litellm/pull/12168    ":              {chatPath, chat + twoTools + `"tool_choice":{"type":"any","disable_parallel_tool_use":true}}`, "", []string{`"tool_choice":"required"`, `"parallel_tool_calls":false`}, "any", ""},
 		"https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/670": {chatPath, chat + twoTools + `"tool_choice":{"type":"function","function":{"name":"g"}}}`, "", []string{`"tool_choice":{"type":"function","function":{"name":"g"}}`}, "", ""},
 		"https://github.com/BerriAI/litellm/pull/12168     ":             {"/v1/responses", `{"model":"m","input":"q","tools":[{"type":"function","name":"f","parameters":{"type":"object"}}],"tool_choice":{"type":"required"}}`, "", []string{`"tool_choice":"required"`}, "", ""},
+		// Parts of messages in the form of other APIs.
+		"https://github.com/ztxz16/fastllm/pull/597":         {chatPath, inputParts, "claude", []string{`"content":[{"type":"text","text":"see"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]`, `{"role":"assistant","content":[{"type":"text","text":"a"}]}`}, "left out", ""},
+		"https://github.com/modelship-ai/modelship/pull/190": {chatPath, inputParts, "openai", []string{`[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]`, `[{"type":"text","text":"a"}]`}, "put_", ""},
+		"https://github.com/lidge-jun/opencodex/pull/4534":   {chatPath, `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"see"},{"type":"image","data":"AAAA","mimeType":"image/png"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"BBBB"}}]}]}`, "", []string{`{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}},{"type":"image_url","image_url":{"url":"data:image/png;base64,BBBB"}}`}, `"image"`, ""},
 		// What Cursor writes of the Responses API there.
 		"https://github.com/gabrii/Cursor-Azure-GPT-5/issues/69": {chatPath, `{"model":"m","input":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"input_text","text":"q"}]},{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"r"}],"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":false}],"reasoning":{"effort":"low","summary":"auto"},"store":false,"include":["reasoning.encrypted_content"]}`, "",
 			[]string{`"messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"r"}]`, `"tools":[{"type":"function","function":{"name":"f"`, `"reasoning_effort":"low"`}, `"input"`, ""},

@@ -25,6 +25,9 @@ type Request struct {
 	HostedTools bool
 	// FlatTools: a tool of those two types has its name where the Responses API has it, beside its type.
 	FlatTools bool
+	// Mixed: a message has a part of a type that the Messages or the Responses API has and chat completions have not, or a tool has
+	// its schema where the former has it.
+	Mixed     bool
 	HasImages bool // a message has an image_url part
 	// Images is how many such parts there are, and ImageBytes what their images, or the URLs of them, take of Body.
 	Images, ImageBytes int

@@ -100,6 +100,7 @@ func (s *scanner) contentPart(r *Request) error {
 		case "type":
 			v, err := s.scalar()
 			isImage = equals(v, "image_url")
+			r.Mixed = r.Mixed || isOfOthers(v)
 			return err
 		}
 		_, err := s.skip()
@@ -111,6 +112,15 @@ func (s *scanner) contentPart(r *Request) error {
 		r.ImageBytes += size
 	}
 	return err
+}
+
+// isOfOthers reports whether the type of a part is one of the Messages or the Responses API's own.
+func isOfOthers(typ jsontext.Value) bool {
+	switch string(typ) {
+	case `"tool_use"`, `"tool_result"`, `"image"`, `"document"`, `"search_result"`, `"input_text"`, `"output_text"`, `"input_image"`, `"input_file"`:
+		return true
+	}
+	return false
 }
 
 // isPicture reports whether what names an image, as written, is an address or holds a picture: a PDF, which some formats
@@ -156,6 +166,8 @@ func (s *scanner) tools(r *Request) error {
 				nested = true
 			case "name":
 				named = s.is('"')
+			case "input_schema":
+				r.Mixed = true
 			}
 			if string(name) != "type" {
 				// Some upstreams read names in any letters; the last one counts there.

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
-// ChatRequest is a request for chat completions with parts in the form of the Messages API, or tools in that of Responses.
+// ChatRequest is a request for chat completions with parts or tools in the form of the Messages API, or in that of Responses.
 type ChatRequest struct {
 	// Sent is the request as it came, and Canonical the one in OpenAI's form alone.
 	Sent, Canonical wire.Request
@@ -18,13 +18,10 @@ type ChatRequest struct {
 	Unsupported []string
 }
 
-// chatWords are of a part of the Messages API's in a request for chat completions.
-var chatWords = [...]string{`"tool_use"`, `"tool_result"`, `"input_schema"`}
-
 // ParseChatRequest reads a request for chat completions, sent, whose tools, calls or results are in the form of the Messages API,
 // as Cursor writes them for models that are called claude, or whose tools are in that of the Responses API, as it writes them for
-// OpenAI's, or whose tool_choice is an object of the former's for what is a word in OpenAI's, whichever the form of the tools; false
-// for one that has none. OpenAI's form has other places for these, and a provider that finds them in content parts
+// OpenAI's, or whose parts are in either's, or whose tool_choice is an object of the former's for what is a word in OpenAI's,
+// whichever the form of the tools; false for one that has none. OpenAI's form has other places for these, and a provider that finds them in content parts
 // refuses them, or loses them with the thread of the conversation. Everything else stays as it came. Every error is a
 // [*wire.RequestError].
 //
@@ -32,7 +29,7 @@ var chatWords = [...]string{`"tool_use"`, `"tool_result"`, `"input_schema"`}
 // https://github.com/askalf/dario/pull/203, of tools https://github.com/BerriAI/litellm/pull/34029,
 // https://github.com/icebear0828/codex-proxy/pull/508, and of tool_choice https://github.com/BerriAI/litellm/pull/12168.
 func ParseChatRequest(sent wire.Request) (ChatRequest, bool, error) {
-	if !sent.FlatTools && !sent.ChoosesTool && !slices.ContainsFunc(chatWords[:], func(word string) bool { return wire.Mentions(sent.Body, word) }) {
+	if !sent.FlatTools && !sent.ChoosesTool && !sent.Mixed {
 		return ChatRequest{}, false, nil
 	}
 	c := chatClient{flat: sent.FlatTools}
@@ -219,6 +216,18 @@ func (c *chatClient) turn(path string, v jsontext.Value) error {
 		others = append(append(append(translate.Quote(others, name), ':'), v...), ',')
 		return nil
 	})
+	own, err := c.ownParts(path+".content", content)
+	switch {
+	case err != nil:
+		return err
+	case own != nil:
+		content, c.found = own, true
+		v = slices.Concat(others, []byte(`"content":`), own)
+		if calls != nil {
+			v = append(append(v, `,"tool_calls":`...), calls...)
+		}
+		v = append(v, '}')
+	}
 	block := map[string]string{"user": "tool_result", "assistant": "tool_use"}[role]
 	if block == "" || content.Kind() != '[' || !hasPart(content, block) {
 		c.chat.Message("", v, "")
