@@ -12,6 +12,8 @@ func TestPlain(t *testing.T) {
 		"a conversation":          {`"messages":[{"role":"system","content":"s"},{"role":"system","content":"s"},` + user + `,{"content":"b","role":"assistant"},` + user + `]`, true},
 		"with numbers":            {`"temperature":0.2,"top_p":1,"max_tokens":5,"messages":[` + user + `]`, true},
 		"a stream":                {`"messages":[` + user + `],"stream":true,"stream_options":{"include_usage":true}`, true},
+		"options of no stream":    {`"stream_options":{"include_usage":true},"messages":[` + user + `]`, false},
+		"no options":              {`"stream_options":null,"messages":[` + user + `]`, false},
 		"another member":          {`"messages":[` + user + `],"seed":1`, false},
 		"a member after messages": {`"messages":[` + user + `],"tools":[]`, false},
 		"a system message later":  {`"messages":[` + user + `,{"role":"system","content":"s"},` + user + `]`, false},

@@ -33,7 +33,8 @@ type Request struct {
 	Images, ImageBytes int
 	Messages           int // how many messages there are
 	// Plain says that there is nothing in it which one chat API takes otherwise than another: texts by "user" and
-	// "assistant", of which the last is the user's, after texts by "system", and no members besides but [PlainMembers].
+	// "assistant", of which the last is the user's, after texts by "system", and no members besides but [PlainMembers], of which
+	// stream_options are for streams.
 	Plain bool
 	// MaxTokens is the most that an answer may have, of max_tokens and max_completion_tokens the larger one, and N how
 	// many answers are asked for; 0 where the client does not say, or says something else than a whole number from 1.
@@ -179,6 +180,7 @@ func ParseChatRequest(body []byte, lim Limits) (Request, error) {
 	if !messages {
 		return Request{}, missing("messages", "an array of messages")
 	}
+	r.Plain = r.Plain && (r.Stream || r.optionsEnd == 0)
 	return r, nil
 }
 

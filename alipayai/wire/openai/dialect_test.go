@@ -271,3 +271,18 @@ func TestPromptsOfCompletions(t *testing.T) {
 		}
 	}
 }
+
+// TestOptionsOfNoStream has every dialect leave out what providers take for streams alone, without a word, since a whole answer has its usage.
+func TestOptionsOfNoStream(t *testing.T) {
+	for name, d := range dialects {
+		if d == nil {
+			continue
+		}
+		for members, want := range map[string]bool{`"stream_options":{"include_usage":true}`: false, `"stream":false,"stream_options":null`: false, `"stream":true,"stream_options":{"include_usage":true}`: name != "mistral"} {
+			got, err := Format{Dialect: d}.EncodeRequest(ask(t, request(members)))
+			if has := bytes.Contains(got.Body, []byte("stream_options")); err != nil || has != want || len(got.Unsupported) > 0 {
+				t.Errorf("%s of %s: %s %v %v", name, members, got.Body, got.Unsupported, err)
+			}
+		}
+	}
+}

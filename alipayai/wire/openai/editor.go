@@ -95,6 +95,11 @@ func (e *editor) request() {
 			// of DeepSeek; "'tool_choice' is only allowed when 'tools' are specified": https://github.com/Wei-Shaw/sub2api/pull/4439.
 			e.leave("", m.name, e.text(m.value))
 			return true, true
+		case m.name == "stream_options" && !e.ask.Stream:
+			// A whole answer has its usage anyway. "The 'stream_options' parameter is only allowed when 'stream' is enabled":
+			// https://github.com/BerriAI/litellm/issues/5803 of OpenAI, https://github.com/llm-as-a-verifier/TurboAgent/issues/7 of
+			// DeepSeek, https://github.com/digitalocean/langchain-gradient/pull/29 of vLLM.
+			return true, true
 		case m.name == "tool_choice" && !e.mayChoose(m.value, members):
 			e.left[m.name] = struct{}{}
 			return true, true
