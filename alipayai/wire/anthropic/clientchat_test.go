@@ -120,6 +120,10 @@ func TestSummaries(t *testing.T) {
 			in:  `"messages":[{"role":"user","content":"p"},{"role":"assistant","content":[{"type":"compaction","content":null}]},{"role":"user","content":[{"type":"compaction","content":null},{"type":"text","text":"q"}]}]`,
 			out: `"messages":[{"role":"user","content":"p"},{"role":"user","content":"q"}]`,
 		},
+		"a summary that failed, and nothing else": {
+			in:  `"messages":[{"role":"user","content":[{"type":"compaction","content":null}]}]`,
+			out: `"messages":[{"role":"user","content":"[compaction left out]"}]`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := ParseClientRequest([]byte(`{"model":"m","max_tokens":9,`+c.in+`}`), false)

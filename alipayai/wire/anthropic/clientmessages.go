@@ -156,7 +156,7 @@ func (c *client) user(path string, content jsontext.Value) error {
 	}
 	var p translate.Parts
 	var system []clientBlock
-	results, left := 0, false
+	results, left := 0, "" // what kind of block is left out without a word
 	err := translate.Objects(path+".content", content, func(path string, dec *translate.Decoder) error {
 		b, err := c.block(path, dec)
 		switch {
@@ -171,7 +171,7 @@ func (c *client) user(path string, content jsontext.Value) error {
 				return translate.IsString(path+".tool_use_id", b.toolUseID)
 			}
 			c.left.LeaveOut("messages.content.tool_use_id")
-			left = true
+			left = b.kind
 			if c.pairs.answered[string(b.toolUseID)] { // a second one
 				return nil
 			}
@@ -181,12 +181,15 @@ func (c *client) user(path string, content jsontext.Value) error {
 		case b.kind == "mid_conv_system":
 			system = append(system, b)
 			return nil
+		case b.kind == "compaction" && len(summary(b)) == 0: // it failed
+			left = b.kind
+			return nil
 		}
 		return c.shown(path, b, &p)
 	})
 	c.release()
-	if left && p.Empty() && results+len(system) == 0 { // without a word the turn would be gone
-		p.Text(translate.LeftOut("tool_result"))
+	if left != "" && p.Empty() && results+len(system) == 0 { // without a word the turn would be gone
+		p.Text(translate.LeftOut(left))
 	}
 	if err == nil && (!p.Empty() || results+len(system) == 0) {
 		c.to().User(p.Content())
