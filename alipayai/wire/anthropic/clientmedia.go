@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"strings"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
@@ -78,9 +80,9 @@ func (c *client) document(path string, b clientBlock, to *translate.Parts) (left
 		})
 	case kind == "base64" && mediaType.Kind() == '"' && data.Kind() == '"':
 		c.describe(b, to)
-		name := jsontext.Value(`"document.pdf"`)
-		if len(translate.Characters(b.title)) > 0 {
-			name = b.title
+		name := b.title
+		if len(translate.Characters(name)) == 0 && strings.EqualFold(translate.Unquote(mediaType), "application/pdf") {
+			name = jsontext.Value(`"document.pdf"`) // and no name that would stand before the text of another
 		}
 		to.Add("", translate.AppendFile(nil, dataURL(mediaType, data), name), "")
 	case kind == "url" && url.Kind() == '"':
