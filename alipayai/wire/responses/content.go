@@ -61,13 +61,14 @@ func readPart(path string, dec *translate.Decoder) (p part, err error) {
 }
 
 // texts gives the characters of the texts of the member name of the item at path, which may be one text; other parts are
-// left out.
-func (v *conversation) texts(path, name string, content jsontext.Value) (text []byte, err error) {
+// left out. by is whose parts they are.
+func (v *conversation) texts(path, name string, content jsontext.Value, by speaker) (text []byte, err error) {
 	if content.Kind() == '"' {
 		return translate.Characters(content), nil
 	}
 	err = translate.Objects(path+"."+name, content, func(path string, dec *translate.Decoder) error {
 		p, err := readPart(path, dec)
+		v.client.misplaced = v.client.misplaced || by.partOf(p.kind) != p.kind
 		switch {
 		case err != nil:
 			return err
@@ -108,6 +109,7 @@ func (c *client) content(path string, v jsontext.Value) (jsontext.Value, error) 
 		if err != nil {
 			return err
 		}
+		c.misplaced = c.misplaced || others.partOf(p.kind) != p.kind
 		left, err := c.part(path, p, &to)
 		if left != nil {
 			to.Text(left)
@@ -267,6 +269,7 @@ func (v *conversation) outputText(it *item) (text []byte, err error) {
 	var shown translate.Parts
 	err = translate.Objects(it.path+".output", it.output, func(path string, dec *translate.Decoder) error {
 		p, err := readPart(path, dec)
+		v.client.misplaced = v.client.misplaced || others.partOf(p.kind) != p.kind
 		switch {
 		case err != nil:
 			return err

@@ -63,7 +63,9 @@ func (v *conversation) placed(it *item) error {
 		it.lost = true
 	}
 	if !it.lost {
+		v.client.misplaced = false
 		err := v.item(it)
+		it.misplaced = v.client.misplaced
 		if err == nil || !it.kept || errors.Is(err, errUnanswered) {
 			return err
 		}
@@ -146,13 +148,13 @@ func (v *conversation) message(it *item) error {
 			v.endAssistant()
 		}
 		v.beginAssistant()
-		said, err := v.texts(it.path, "content", content)
+		said, err := v.texts(it.path, "content", content, theModel)
 		if err == nil {
 			v.text = appendText(v.text, said)
 		}
 		return err
 	case "system", "developer":
-		said, err := v.texts(it.path, "content", content)
+		said, err := v.texts(it.path, "content", content, others)
 		if err != nil {
 			return err
 		}
@@ -237,7 +239,7 @@ func (v *conversation) reasoning(it *item) error {
 	}{{"content", it.content}, {"summary", it.summary}} {
 		before := len(v.thought)
 		if list.v.Kind() == '[' {
-			said, err := v.texts(it.path, list.name, list.v)
+			said, err := v.texts(it.path, list.name, list.v, itself)
 			if err != nil {
 				return err
 			}

@@ -25,6 +25,8 @@ type client struct {
 	cacheKey jsontext.Value
 
 	offered offered
+	// misplaced says that of the item that is being read a part is in another form than the API has there: see speaker.
+	misplaced bool
 	// hosted says that a tool is offered that the provider runs, and that may act.
 	hosted bool
 

@@ -35,9 +35,9 @@ func (it *item) hasOwnID() bool {
 }
 
 // sendable gives the item without an id that is refused, which says nothing of what it is (https://github.com/NousResearch/hermes-agent/pull/43820),
-// and with another one for its call, the same wherever the call is named.
+// with another one for its call, the same wherever the call is named, and with parts in the form that the API has.
 func (it *item) sendable() jsontext.Value {
-	if !it.hasRefusedID() {
+	if !it.hasRefusedID() && !it.misplaced {
 		return it.text
 	}
 	out := []byte{'{'}
@@ -48,6 +48,8 @@ func (it *item) sendable() jsontext.Value {
 		case name == "call_id" && len(it.callID) > maxID:
 			sum := sha256.Sum256([]byte(it.callID))
 			v = translate.Quote(nil, "call_"+hex.EncodeToString(sum[:12]))
+		case (name == "content" || name == "output") && it.misplaced:
+			v = it.ownParts(v)
 		}
 		if len(out) > 1 {
 			out = append(out, ',')

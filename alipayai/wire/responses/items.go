@@ -21,6 +21,8 @@ type item struct {
 	hasID bool
 	// silent says that content is null, as some turns of Codex have it: https://github.com/can1357/oh-my-pi/issues/10956.
 	silent bool
+	// misplaced says that it has a part in another form than the API has there, as chat completions' is.
+	misplaced bool
 	// kept says that it was kept here, so that its client has not written it; and lost that it cannot be sent again: see recalled.
 	kept, lost bool
 }

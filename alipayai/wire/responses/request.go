@@ -130,11 +130,11 @@ func (r *ClientRequest) resolve(find func(id string) (jsontext.Value, bool)) err
 	return nil
 }
 
-// Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read, and ids that it
-// would refuse.
+// Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read, and ids and parts
+// that it would refuse.
 func (r *ClientRequest) Sendable() (*wire.Request, error) {
 	for i := range r.items {
-		if r.items[i].unreadable() || r.items[i].hasRefusedID() {
+		if it := &r.items[i]; it.unreadable() || it.hasRefusedID() || it.misplaced {
 			return r.Expanded()
 		}
 	}
