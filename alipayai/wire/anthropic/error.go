@@ -54,14 +54,15 @@ func messageOf(e wire.Error) string {
 // statusOverloaded is the API's own status for an overload, which others send in the place of a code.
 const statusOverloaded = 529
 
-// errorType is the type of an error: a provider's own where that is one of the API's, else that of the status. One that blames the
-// client, or its key, is not for what has failed behind the gateway, as where the gateway's own key is refused: SDKs give types to
-// programs, which ask for another key then.
+// errorType is the type of an error: a provider's own where that is one of the API's, else that of the status. OpenAI calls all that is
+// wrong with a request invalid_request_error, whatever the status, which says more then. A type that blames the client, or its key, is
+// not for what has failed behind the gateway, as where the gateway's own key is refused: SDKs give types to programs, which ask for
+// another key then.
 func errorType(e wire.Error) string {
 	switch e.Code {
 	case "rate_limit_error", "timeout_error", "api_error", "overloaded_error":
 		return e.Code
-	case "invalid_request_error", "authentication_error", "billing_error", "permission_error", "not_found_error", "request_too_large":
+	case "authentication_error", "billing_error", "permission_error", "not_found_error", "request_too_large":
 		if e.Status != 0 && e.Status < http.StatusInternalServerError {
 			return e.Code
 		}

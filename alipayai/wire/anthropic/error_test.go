@@ -24,6 +24,9 @@ func TestErrorTypes(t *testing.T) {
 		"an operator's, in a 400":   {wire.Error{Status: 502, Code: "invalid_request_error"}, "api_error"},
 		"blame without a status":    {wire.Error{Code: "invalid_request_error"}, "api_error"},
 		"a provider's own blame":    {wire.Error{Status: 404, Code: "not_found_error"}, "not_found_error"},
+		"OpenAI's, too large":       {wire.Error{Status: 413, Code: "invalid_request_error"}, "request_too_large"},
+		"OpenAI's, of no model":     {wire.Error{Status: 404, Code: "invalid_request_error"}, "not_found_error"},
+		"OpenAI's":                  {wire.Error{Status: 400, Code: "invalid_request_error"}, "invalid_request_error"},
 		"a refusal":                 {wire.Error{Status: 422, Code: "1000"}, "invalid_request_error"},
 	} {
 		if got := errorType(tt.e); got != tt.want {
