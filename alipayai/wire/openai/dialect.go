@@ -55,7 +55,7 @@ type Dialect struct {
 	// SystemFirst says that system messages must come before all others. Later ones become the user's.
 	SystemFirst bool
 	// NoEmpty says that an assistant's message must have content or calls. One without, which a model leaves that
-	// max_tokens cut while it thought, is left out.
+	// max_tokens cut while it thought, is left out, and so are parts that are texts of nothing.
 	NoEmpty bool
 	// Answered says that a tool's result may not be followed by the user. An assistant's word comes between.
 	Answered bool
@@ -285,8 +285,10 @@ var dialects = func() map[string]*Dialect {
 		// their ranges is taken: https://github.com/songquanpeng/one-api/issues/1141. Of tool_choice it "only supports auto"
 		// (https://docs.z.ai/guides/capabilities/function-calling): older models took no notice of others, since GLM-5.3 they are
 		// refused (https://github.com/vectorize-io/hindsight/issues/4246, https://github.com/onyx-dot-app/onyx/pull/14192).
+		// "messages[2].content[1].text: cannot be empty" in https://github.com/zed-industries/zed/issues/37751, and content and
+		// tool_calls not both in https://github.com/songquanpeng/one-api/issues/1153.
 		{
-			Name: "glm", NoFunctions: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url", "file_url"), Files: fileURLs, ToolName: &plainName, ToolChoices: []string{"auto"},
+			Name: "glm", NoFunctions: true, NoEmpty: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url", "file_url"), Files: fileURLs, ToolName: &plainName, ToolChoices: []string{"auto"},
 			Rules: without([]string{"do_sample", "sensitive_word_check", "thinking", "messages.reasoning_content"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens,
 				"temperature": {Least: .01, Most: .99}, "top_p": {Least: .01, Most: .99}, "stop": {Elements: 1},
@@ -296,8 +298,10 @@ var dialects = func() map[string]*Dialect {
 		// frequency_penalty (https://github.com/MinLL/SkyrimNet-GamePlugin/issues/77: "Cannot find field"). A tool call wants
 		// Gemini's signature (https://discuss.ai.google.dev/t/109823), and for one of another model's the word of
 		// https://ai.google.dev/gemini-api/docs/thought-signatures; names of tools as in https://github.com/cline/cline/issues/7339.
+		// "it must include at least one parts field" of a message of nothing: https://github.com/epam/ai-dial-adapter-vertexai/pull/164,
+		// https://github.com/CherryHQ/cherry-studio/pull/16196, and of such a part https://github.com/router-for-me/CLIProxyAPI/issues/1292.
 		{
-			Name: "google", NoFunctions: true, Parts: parts, Files: pdfFiles, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
+			Name: "google", NoFunctions: true, NoEmpty: true, Parts: parts, Files: pdfFiles, Fields: googleFields, ToolName: &wire.ToolName{Most: 64, Dots: true, Letter: true},
 			Signature: &Signature{Name: "extra_content", Value: `{"google":{"thought_signature":"skip_thought_signature_validator"}}`},
 			Rules: without([]string{"messages.tool_calls.extra_content"}, map[string]Rule{
 				"messages.role": asSystem, "stop": {Elements: 5}, "reasoning_effort": {Words: map[string]string{"xhigh": "high", "max": "high"}},

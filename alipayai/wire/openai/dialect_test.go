@@ -286,3 +286,43 @@ func TestOptionsOfNoStream(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingSaid has each dialect of a vendor that refuses them leave out answers and texts that say nothing. Sources are at the dialects.
+func TestNothingSaid(t *testing.T) {
+	const (
+		redacted = `{"type":"redacted_thinking","data":"x"}`
+		nothing  = `{"type":"text","text":""}`
+		hello    = `{"type":"text","text":"hello"}`
+	)
+	says := func(role, content string) string { return `{"role":"` + role + `","content":` + content + `}` }
+	for name, d := range dialects {
+		if d == nil || !d.NoEmpty {
+			continue
+		}
+		for was, becomes := range map[string]string{
+			says("assistant", `""`):                                      "",
+			says("assistant", `[]`):                                      "",
+			says("assistant", `[`+nothing+`]`):                           "",
+			says("assistant", `[`+redacted+`,`+nothing+`]`):              "",
+			says("assistant", `[`+nothing+`,`+hello+`]`):                 says("assistant", `[`+hello+`]`),
+			says("assistant", `[`+redacted+`,`+hello+`]`):                says("assistant", `[`+hello+`]`),
+			says("user", `[`+hello+`,`+nothing+`]`):                      says("user", `[`+hello+`]`),
+			says("user", `[{"type":"text","text":"\"\""}]`):              says("user", `[{"type":"text","text":"\"\""}]`),
+			`{"role":"assistant","content":"","reasoning_content":"hm"}`: "",
+		} {
+			want := talk(user, becomes, user)
+			if becomes == "" {
+				want = talk(user, user)
+			}
+			if got, err := (Format{Dialect: d}).EncodeRequest(ask(t, talk(user, was, user))); err != nil || string(got.Body) != want {
+				t.Errorf("%s of %s:\n%s (%v)\nwant %s", name, was, got.Body, err, want)
+			}
+		}
+	}
+	for _, name := range []string{"openai", "legacy"} { // which take an answer of nothing
+		got, err := Format{Dialect: dialect(t, name)}.EncodeRequest(ask(t, talk(user, says("assistant", `[`+redacted+`,`+hello+`]`), user)))
+		if want := talk(user, says("assistant", `[`+hello+`]`), user); err != nil || string(got.Body) != want || !slices.Equal(got.Unsupported, []string{"messages.content.redacted_thinking"}) {
+			t.Errorf("%s: %s %v %v", name, got.Body, got.Unsupported, err)
+		}
+	}
+}

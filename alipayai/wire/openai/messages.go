@@ -92,7 +92,10 @@ func (e *editor) says(content span) bool {
 	if v := e.text(content); v.Kind() != '[' {
 		return v.Kind() == '"' && len(v) > len(`""`)
 	}
-	return slices.ContainsFunc(e.elements(content), func(part span) bool { return !e.thought(e.partType(part)) })
+	return slices.ContainsFunc(e.elements(content), func(part span) bool {
+		typ := e.partType(part)
+		return !e.thought(typ) && !e.isEmptyText(part, typ)
+	})
 }
 
 // editMessage edits a message: late says that it came as a system message, last that none follows.
@@ -157,6 +160,9 @@ func (e *editor) content(v span) {
 	for i, part := range parts {
 		typ := e.partType(part)
 		var as []byte
+		if gone[i] = e.isEmptyText(part, typ); gone[i] {
+			continue
+		}
 		ok := typ == "" || slices.Contains(e.Parts, typ)
 		if typ == "file" && !e.answersOnly {
 			as, ok = e.file(part)
@@ -205,15 +211,21 @@ func (e *editor) partType(part span) string {
 	return ""
 }
 
+// isEmptyText reports whether a part of that type is a text of nothing, and the vendor takes none of it.
+func (e *editor) isEmptyText(part span, typ string) bool {
+	return e.NoEmpty && typ == "text" && bytes.Contains(e.text(part), []byte(`""`)) &&
+		slices.ContainsFunc(e.members(part), func(m member) bool { return m.name == "text" && len(e.text(m.value)) == len(`""`) })
+}
+
 // thought reports whether parts of that type are what a model thought, of which the dialect does not know.
 func (e *editor) thought(typ string) bool {
-	return typ == "thinking" && e.Parts != nil && !slices.Contains(e.Parts, typ)
+	return (typ == "thinking" || typ == "redacted_thinking") && e.Parts != nil && !slices.Contains(e.Parts, typ)
 }
 
 // knownPart reports whether a vendor has parts of that type.
 func knownPart(typ string) bool {
 	return slices.Contains([]string{
-		"image_url", "input_audio", "file", "refusal", "video", "video_url", "audio_url", "document_url", "reference", "thinking",
+		"image_url", "input_audio", "file", "refusal", "video", "video_url", "audio_url", "document_url", "reference", "thinking", "redacted_thinking",
 	}, typ)
 }
 
