@@ -27,6 +27,8 @@ type client struct {
 	offered offered
 	// misplaced says that of the item that is being read a part is in another form than the API has there: see speaker.
 	misplaced bool
+	// repeats says that calls of one id have several outputs.
+	repeats bool
 	// hosted says that a tool is offered that the provider runs, and that may act.
 	hosted bool
 

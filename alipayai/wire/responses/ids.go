@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/translate"
 )
 
@@ -26,7 +27,21 @@ var idBegins = map[string]string{"message": "msg", "function_call": "fc", "custo
 
 // hasRefusedID reports whether OpenAI refuses a request for one of the item's ids, which another provider may have given, or a client.
 func (it *item) hasRefusedID() bool {
-	return len(it.callID) > maxID || it.hasID && !it.hasOwnID()
+	return len(it.callID) > maxID || it.hasForeignID()
+}
+
+// hasForeignID reports whether its own id is one.
+func (it *item) hasForeignID() bool { return it.hasID && !it.hasOwnID() }
+
+// callID gives the id of a call in a form that OpenAI takes. Each call has one of its own, and so does its output: "Duplicate
+// function_call_output for call_id 'terminal:0'" in https://github.com/NousResearch/hermes-agent/issues/102629 and
+// https://github.com/mnfst/llm-gateway/pull/2858, of agents and models that count the calls of each turn from 0.
+func callID(id string) string {
+	if len(id) <= maxID {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "call_" + hex.EncodeToString(sum[:12])
 }
 
 // hasOwnID reports whether its id is as OpenAI gives them, or all that it is.
@@ -35,9 +50,17 @@ func (it *item) hasOwnID() bool {
 }
 
 // sendable gives the item without an id that is refused, which says nothing of what it is (https://github.com/NousResearch/hermes-agent/pull/43820),
-// with another one for its call, the same wherever the call is named, and with parts in the form that the API has.
-func (it *item) sendable() jsontext.Value {
-	if !it.hasRefusedID() && !it.misplaced {
+// with the id that its call has of ids, the same wherever the call is named, and with parts in the form that the API has.
+func (it *item) sendable(ids *wire.CallIDs) jsontext.Value {
+	call := it.callID
+	switch {
+	case call == "":
+	case strings.HasSuffix(it.kind, "_output"):
+		call = ids.Result(call)
+	default:
+		call = ids.Call(call)
+	}
+	if call == it.callID && !it.hasForeignID() && !it.misplaced {
 		return it.text
 	}
 	out := []byte{'{'}
@@ -45,9 +68,8 @@ func (it *item) sendable() jsontext.Value {
 		switch {
 		case name == "id" && !it.hasOwnID():
 			return nil
-		case name == "call_id" && len(it.callID) > maxID:
-			sum := sha256.Sum256([]byte(it.callID))
-			v = translate.Quote(nil, "call_"+hex.EncodeToString(sum[:12]))
+		case name == "call_id" && call != it.callID:
+			v = translate.Quote(nil, call)
 		case (name == "content" || name == "output") && it.misplaced:
 			v = it.ownParts(v)
 		}

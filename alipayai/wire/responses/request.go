@@ -133,6 +133,9 @@ func (r *ClientRequest) resolve(find func(id string) (jsontext.Value, bool)) err
 // Sendable gives the request for a provider that has the API: as it came, but for what is not the provider's to read, and ids and parts
 // that it would refuse.
 func (r *ClientRequest) Sendable() (*wire.Request, error) {
+	if r.c.repeats {
+		return r.Expanded()
+	}
 	for i := range r.items {
 		if it := &r.items[i]; it.unreadable() || it.hasRefusedID() || it.misplaced {
 			return r.Expanded()
@@ -168,6 +171,8 @@ func (r *ClientRequest) Expanded() (*wire.Request, error) {
 		return nil, translate.RequestError(err)
 	}
 	out = append(out, `"input":[`...)
+	ids := wire.CallIDs{Form: callID}
+	ids.Turn()
 	for _, items := range [][]item{r.before, r.items} {
 		for i := range items {
 			if items[i].unreadable() {
@@ -176,7 +181,7 @@ func (r *ClientRequest) Expanded() (*wire.Request, error) {
 			if out[len(out)-1] != '[' {
 				out = append(out, ',')
 			}
-			out = append(out, items[i].sendable()...)
+			out = append(out, items[i].sendable(&ids)...)
 		}
 	}
 	expanded, err := wire.ParseRequest(append(out, "]}"...), wire.Limits{})
