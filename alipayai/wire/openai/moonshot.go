@@ -11,7 +11,8 @@ import (
 // https://github.com/getcoherence/studio/releases/tag/v0.3.30), max_completion_tokens, thinking as DeepSeek has it, and schemas of
 // its own kind (https://java.agentscope.io/v2/en/integration/model/kimi, and [translate.TypedSchema]). "the message at position 64 with
 // role 'assistant' must not be empty" in https://github.com/anomalyco/opencode/issues/37887,
-// https://github.com/MoonshotAI/kimi-code/issues/1985 and, of one that has only thought, https://github.com/anomalyco/opencode/issues/46577.
+// https://github.com/MoonshotAI/kimi-code/issues/1985 and, of one that has only thought, https://github.com/anomalyco/opencode/issues/46577;
+// "text content is empty", also of GLM's, in https://github.com/dirge-code/dirge/pull/757.
 func moonshot() *Dialect {
 	return &Dialect{
 		Name: "moonshot", NoFunctions: true, NoEmpty: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url"), Schema: translate.TypedSchema{}, ToolName: &plainName,
