@@ -62,6 +62,9 @@ func TestRenewIsNoWaitForTheAnswer(t *testing.T) {
 		"a throttle longer than any wait":    {throttle: time.Minute, maxWait: 10 * time.Second, code: "queue_deadline", ends: connect, retryAfter: time.Minute},
 		"a last moment before that":          {throttle: 8 * time.Second, maxWait: 10 * time.Second, latest: 8 * time.Second, code: "queue_deadline", ends: connect, retryAfter: 8 * time.Second},
 		"a client that leaves meanwhile":     {throttle: 8 * time.Second, maxWait: 10 * time.Second, leaves: 3 * time.Second, code: failure.CodeClientGone, ends: 3 * time.Second},
+		"a wait longer than any answer":      {throttle: 9500 * time.Millisecond, answer: 5 * time.Second, maxWait: 10 * time.Second, ends: 15500 * time.Millisecond},
+		"a last moment that is later still":  {throttle: time.Minute, maxWait: 10 * time.Second, latest: 5 * time.Minute, code: "queue_deadline", ends: connect, retryAfter: time.Minute},
+		"a time to be connected that holds":  {throttle: time.Second, answer: 10 * time.Second, maxWait: 10 * time.Second, leaveBy: 4 * time.Second, ends: 12 * time.Second},
 		"a time to be connected that passes": {throttle: 8 * time.Second, maxWait: 10 * time.Second, leaveBy: 4 * time.Second, code: failure.CodeTimeout, ends: 4 * time.Second, retryAfter: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"testing"
 	"time"
 
@@ -151,4 +152,33 @@ func TestExchangeIsClearedForTheNext(t *testing.T) {
 		}
 		x.clear()
 	}
+}
+
+// Whatever an exchange has come to hold, nothing of it is there for the next request: neither that it has left or was
+// answered, nor a token.
+func TestClearedExchangeHoldsNothing(t *testing.T) {
+	x := sendTo(t.Context(), t, answering(t, nil), "second")
+	_, _ = io.ReadAll(x.Response.Body)
+	x.permit.cap, x.permit.slot.At, x.permit.latest = new(Cap), time.Now(), time.Now()
+	x.permit.answering.Store(true)
+	x.token, x.model, x.user, x.keyVersion, x.translated = "token", "model", "user", 2, true
+	x.skew, x.connecting, x.unrefusable, x.at = time.Hour, true, true, time.Now()
+	x.own[1], x.signed[3], x.fields[3].Value = "token", "signature", "signature"
+	x.End()
+	x.clear()
+	kept := map[string]bool{"header": len(x.header) == 0, "body": x.body.Len() == 0, "Watch.timer": true, "Watch.wake": true}
+	var check func(of reflect.Value, prefix string)
+	check = func(of reflect.Value, prefix string) {
+		for i := range of.NumField() {
+			name, field := prefix+of.Type().Field(i).Name, of.Field(i)
+			switch {
+			case field.IsZero() || kept[name]:
+			case field.Kind() == reflect.Struct && field.Type().PkgPath() == of.Type().PkgPath():
+				check(field, name+".")
+			default:
+				t.Errorf("%s is still set", name)
+			}
+		}
+	}
+	check(reflect.ValueOf(x).Elem(), "")
 }
