@@ -59,6 +59,8 @@ func TestThrottledWindow(t *testing.T) {
 		closes            bool
 	}{
 		"signed":          {"alipay", "app", true},
+		"signed, no id":   {"alipay", "", true},
+		"an id, unsigned": {"deepseek", "app", true},
 		"a fixed key":     {"deepseek", "", false},
 		"fixed, by model": {"openai", "", false},
 	} {
@@ -78,6 +80,19 @@ func TestThrottledWindow(t *testing.T) {
 				t.Errorf("held: %t", held)
 			}
 		})
+	}
+}
+
+// TestNoHold holds that what has no Hold is never held.
+func TestNoHold(t *testing.T) {
+	for _, profile := range []string{"openai", "deepseek"} {
+		p, now := &Provider{Profile: known(t, profile)}, time.Now()
+		for _, model := range []string{"", "a"} {
+			p.Throttled(now, time.Minute, model)
+			if left := p.Held(now, model); left != 0 {
+				t.Errorf("%s: %q is held for %v", profile, model, left)
+			}
+		}
 	}
 }
 

@@ -3,8 +3,10 @@ package upstream
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"testing"
 	"time"
@@ -14,11 +16,14 @@ import (
 	"github.com/caddy-alipayai/gateway/limiter"
 )
 
-// http2 is a connection that carries several requests at once.
-type http2 struct{ net.Conn }
+// negotiated is a connection over TLS that speaks that protocol.
+type negotiated struct {
+	net.Conn
+	protocol string
+}
 
-func (http2) ConnectionState() tls.ConnectionState {
-	return tls.ConnectionState{NegotiatedProtocol: "h2"}
+func (c negotiated) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{NegotiatedProtocol: c.protocol}
 }
 
 // A request is sent anew after its connection broke only where the upstream has closed that while it idled. What else breaks
@@ -38,7 +43,8 @@ func TestConnectionFoundClosed(t *testing.T) {
 		"made for it":                  {fresh: true},
 		"an answer has begun":          {then: (*sender).Answering},
 		"carries several":              {then: (*sender).Multiplexed},
-		"carries several by its state": {conn: http2{}},
+		"carries several by its state": {conn: negotiated{protocol: "h2"}},
+		"one over TLS":                 {conn: negotiated{protocol: "http/1.1"}, want: true},
 		"another one, made for it":     {then: func(x *sender) { _ = x.Connected(nil, false) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,6 +61,53 @@ func TestConnectionFoundClosed(t *testing.T) {
 				}
 				if !x.permit.left() {
 					t.Error("it counts as one that has not left")
+				}
+			})
+		})
+	}
+}
+
+// kept is a transport with a connection that has idled, on which no answer comes.
+type kept func(ctx context.Context) error
+
+func (k kept) RoundTrip(req *http.Request) (*http.Response, error) {
+	conn, other := net.Pipe()
+	_ = other.Close()
+	httptrace.ContextClientTrace(req.Context()).GotConn(httptrace.GotConnInfo{Conn: conn, WasIdle: true})
+	return nil, k(req.Context())
+}
+
+// Only a connection that broke by itself was found closed, and not a wait that was given up, however soon.
+func TestGivenUpIsNotFoundClosed(t *testing.T) {
+	ended := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for name, test := range map[string]struct {
+		on              kept
+		timeout, leaves time.Duration
+		code            string
+		stale           bool
+	}{
+		"it breaks":         {func(context.Context) error { return io.EOF }, time.Minute, time.Minute, failure.CodeTruncated, true},
+		"no answer in time": {ended, 500 * time.Millisecond, time.Minute, failure.CodeTimeout, false},
+		"the client leaves": {ended, time.Minute, 500 * time.Millisecond, failure.CodeClientGone, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				p := &Provider{
+					Profile: known(t, "openai"), BaseURL: &url.URL{Scheme: "http", Host: "upstream.test"}, Timeout: test.timeout,
+					Clock: new(Clock), Hold: new(Hold), Transport: test.on,
+				}
+				if err := p.Prepare(); err != nil {
+					t.Fatal(err)
+				}
+				ctx, leave := context.WithCancel(t.Context())
+				defer leave()
+				time.AfterFunc(test.leaves, leave)
+				_, f := p.Send(ctx, &Request{Endpoint: EndpointChat, ID: "one", Body: []byte(`{}`), Caller: silent{}, Deadline: time.Now().Add(time.Hour)})
+				if f == nil || f.Code != test.code || !f.Sent || f.StaleConnection != test.stale {
+					t.Errorf("failure %+v, want %s, found closed %v", f, test.code, test.stale)
 				}
 			})
 		})
