@@ -156,7 +156,6 @@ func (c *memoryClaim) Release(context.Context) error {
 	m, r := c.claims, &c.record
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expire(m.now())
 	if r.kept() && r.state.open() {
 		m.remove(r)
 	}

@@ -32,6 +32,7 @@ func TestRepliesOfAnotherKind(t *testing.T) {
 	} {
 		for kind, reply := range map[string]any{
 			"a list": []any{int64(7)}, "a longer list": []any{int64(7), int64(7)}, "a number": int64(7), "a text": "perhaps", "nothing": nil,
+			"an outcome that is none": []any{"perhaps", ""},
 		} {
 			t.Run(what+", "+kind, func(t *testing.T) {
 				o := redisOptions(t, limiter.RedisOptions{Addresses: []string{redistest.Anywhere}}).withDefaults()

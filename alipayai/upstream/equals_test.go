@@ -2,9 +2,11 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai/token"
 	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
@@ -79,6 +81,7 @@ func TestPermitOfAnEqual(t *testing.T) {
 				}
 				k.Limit.Requests = 1
 				e.Release()
+				e.Release()                             // which gives nothing back twice
 				time.Sleep(time.Until(began.Add(next))) // when nothing but this permit can be in the way
 				free, want := k.Window.Next(k.Limit, time.Now()), time.Now()
 				switch {
@@ -89,6 +92,63 @@ func TestPermitOfAnEqual(t *testing.T) {
 				}
 				if !free.Equal(want) {
 					t.Errorf("the next slot is %v away, want %v", time.Until(free), time.Until(want))
+				}
+			})
+		})
+	}
+}
+
+// A request moves to an equal provider only where it could be sent there as soon as it has the permit, and waits for no longer than
+// at one.
+func TestEqualsThatCanServe(t *testing.T) {
+	const first, second = 0, time.Second
+	for name, test := range map[string]struct {
+		other  func(other, p *Provider, e *Equals)
+		moved  bool
+		failed bool
+		at     time.Duration
+	}{
+		"a free one":           {other: func(*Provider, *Provider, *Equals) {}, moved: true, at: first},
+		"one of the same cap":  {other: func(other, p *Provider, _ *Equals) { other.Cap = p.Cap }, at: second},
+		"one without a cap":    {other: func(other, _ *Provider, _ *Equals) { other.Cap = nil }, at: second},
+		"one that is held":     {other: func(other, _ *Provider, _ *Equals) { other.Hold.Extend(time.Now(), time.Minute) }, at: second},
+		"one that can be used": {other: func(other, _ *Provider, _ *Equals) { other.Unavailable = func(time.Time) error { return nil } }, moved: true, at: first},
+		"one that cannot":      {other: func(other, _ *Provider, _ *Equals) { other.Unavailable = func(time.Time) error { return errMoved } }, at: second},
+		"one without a token":  {other: func(other, _ *Provider, _ *Equals) { other.Tokens = &token.Source{Cell: new(token.Cell)} }, at: second},
+		"the wait has begun before": {other: func(other, p *Provider, e *Equals) {
+			other.Cap = nil
+			e.began = time.Now().Add(second - p.Cap.MaxWait)
+		}, failed: true},
+		"a permit of another is kept": {other: func(other, _ *Provider, e *Equals) {
+			var d permit
+			_ = d.reserve(context.Background(), other, new(Request))
+			e.Next, e.slot, e.ready, e.began = other, d.slot, true, time.Now()
+		}, moved: true, at: maxPace}, // since it is given back and taken anew
+	} {
+		t.Run(name, func(t *testing.T) {
+			testwait.Bubble(t, func(t *testing.T) {
+				profile := known(t, "deepseek")
+				p := &Provider{Profile: profile, Hold: new(Hold), Cap: oneAt(second, 0)}
+				other := &Provider{Profile: profile, Hold: new(Hold), Cap: oneAt(time.Hour, 0)}
+				if err := new(permit).reserve(t.Context(), p, new(Request)); err != nil {
+					t.Fatal(err)
+				}
+				e := &Equals{Others: []*Provider{other}}
+				test.other(other, p, e)
+				began := time.Now()
+				slot, err := e.reserve(t.Context(), p, new(Request))
+				if moved := errors.Is(err, errMoved); moved != test.moved || (err != nil) != (test.moved || test.failed) {
+					t.Fatalf("%v, want moved %v, failed %v", err, test.moved, test.failed)
+				}
+				if took := time.Since(began); took != test.at {
+					t.Errorf("after %v, want %v", took, test.at)
+				}
+				switch {
+				case test.failed:
+				case !test.moved && (slot.At.IsZero() || e.Next != nil):
+					t.Errorf("slot %v and next %v, want one here", slot.At, e.Next)
+				case test.moved && (e.Next != other || !e.ready):
+					t.Errorf("next is %v, want the other one", e.Next)
 				}
 			})
 		})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
+	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
 
@@ -137,5 +138,29 @@ func TestSentSecretsOfLayout(t *testing.T) {
 				t.Errorf("%s, %s: a changed field is no secret: %q", name, encoding, got)
 			}
 		}
+	}
+}
+
+// What a provider says of a failure is shown without the credentials in it, whichever part of it they are in.
+func TestFailuresShowNoSecret(t *testing.T) {
+	const secret = "upstream-secret-key-0123456789"
+	var f *credentials.Filter
+	for name, test := range map[string]struct {
+		reported wire.Failure
+		header   http.Header
+	}{
+		"code":    {reported: wire.Failure{Code: secret, Message: "no"}},
+		"message": {reported: wire.Failure{Code: "one", Message: "no key " + secret}},
+		"param":   {reported: wire.Failure{Code: "one", Message: "no", Param: secret}},
+		"id":      {reported: wire.Failure{Code: "one", Message: "no"}, header: http.Header{"X-Request-Id": {secret}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &Provider{Profile: known(t, "openai")}
+			resp := &http.Response{StatusCode: http.StatusBadRequest, Header: test.header}
+			got := p.failed(resp, &test.reported, false, time.Now(), f.With(func() []string { return []string{secret} }))
+			if shown := strings.Join([]string{got.Code, got.Message, got.Param, got.UpstreamID}, "\n"); strings.Contains(shown, secret) {
+				t.Errorf("shown is %q", shown)
+			}
+		})
 	}
 }
