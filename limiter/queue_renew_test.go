@@ -94,6 +94,9 @@ func TestRenewInTime(t *testing.T) {
 					case wait == "too late" && (r == nil || r.Reason != QueueDeadline || r.RetryAfter != time.Second || time.Now() != began):
 						t.Errorf("error %v after %v, want a rejection at once", err, time.Since(began))
 					}
+					if free := q.Window().Next(one, time.Now()); wait == "too late" && (next != Slot{} || free.After(began.Add(time.Second))) {
+						t.Errorf("the slot is %+v, and the next one %v away; want neither taken", next, time.Until(free))
+					}
 				})
 			})
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-alipayai/gateway/internal/redistest"
+	"github.com/caddy-alipayai/gateway/internal/testwait"
 )
 
 // bubbleRedis is a real Redis for a synctest bubble: what comes out hangs on no
@@ -62,4 +63,40 @@ func (b bubbleRedis) newQueues(t *testing.T, key string, limit Limit, replicas i
 	}
 	time.Sleep(3 * quiet(limit))
 	return queues
+}
+
+// A slot that may begin here by more after its time at the server than it was booked for is not used: so it is where a clock was
+// set, and the exchange that tells took its time.
+func TestSlotLaterThanBookedIsVoid(t *testing.T) {
+	for name, test := range map[string]struct {
+		oneWay, set time.Duration
+		void        bool
+	}{
+		"quick":            {},
+		"slow":             {oneWay: 5 * time.Millisecond},
+		"quick, set ahead": {set: time.Hour},
+		"slow, set ahead":  {oneWay: 5 * time.Millisecond, set: time.Hour, void: true},
+		"slow, set back":   {oneWay: 5 * time.Millisecond, set: -time.Hour, void: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBubbleRedis(t)
+			b.OneWay = test.oneWay
+			testwait.Bubble(t, func(t *testing.T) {
+				w := b.newWindow(t)
+				_ = w.Close() // nothing else asks
+				now := w.clock.read(time.Now())
+				if w.server.at = now; test.set != 0 {
+					w.server.ahead += int64(test.set)
+					w.server.least = w.server.ahead
+				}
+				slot, err := w.reserveShared(fleetLimit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if void := slot.Void(time.Now()); void != test.void {
+					t.Errorf("void: %v, want %v", void, test.void)
+				}
+			})
+		})
+	}
 }
