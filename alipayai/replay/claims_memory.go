@@ -191,9 +191,10 @@ func (c *memoryClaim) settle(now time.Time, to state, answer Answer, ttl time.Du
 		m.insert(r, served, Answer{}, entryOverhead, ends)
 		return ErrTooLarge
 	}
-	if to == finished {
+	switch to {
+	case finished:
 		answer.Body = bodyIn(spare, answer.Body)
-	} else if to == left {
+	case left:
 		answer.Body = spare
 	}
 	m.insert(r, to, answer, size, ends)
