@@ -27,7 +27,7 @@ func (c negotiated) ConnectionState() tls.ConnectionState {
 }
 
 // A request is sent anew after its connection broke only where the upstream has closed that while it idled. What else breaks
-// may have been executed.
+// may have executed.
 func TestConnectionFoundClosed(t *testing.T) {
 	for name, test := range map[string]struct {
 		conn  net.Conn
