@@ -63,3 +63,22 @@ func TestImageBytes(t *testing.T) {
 		})
 	}
 }
+
+// TestMixed has parts of other APIs known however their types are spelt, and texts that only speak of them, and parts of vendors' own,
+// taken for none.
+func TestMixed(t *testing.T) {
+	for part, want := range map[string]bool{
+		`{"type":"input_text","text":"t"}`:                          true,
+		`{"type":"input\u005fimage","image_url":"https://x/y.png"}`: true,
+		`{"type":"text","text":"an \"input_text\" or \"image\""}`:   false,
+		`{"type":"video","video":["https://x/y.png"]}`:              false,
+		`{"type":"input_audio","input_audio":{"data":"AA"}}`:        false,
+		`{"type":"document_url","document_url":"https://x/a.pdf"}`:  false,
+		`{"type":"image_url","image_url":"https://x/y.png"}`:        false,
+	} {
+		r, err := ParseChatRequest([]byte(`{"model":"m","messages":[{"role":"user","content":[`+part+`]}]}`), Limits{})
+		if err != nil || r.Mixed != want {
+			t.Errorf("%s: %t (%v)", part, r.Mixed, err)
+		}
+	}
+}

@@ -116,6 +116,9 @@ func (s *scanner) contentPart(r *Request) error {
 
 // isOfOthers reports whether the type of a part is one of the Messages or the Responses API's own.
 func isOfOthers(typ jsontext.Value) bool {
+	if bytes.IndexByte(typ, '\\') >= 0 && typ.Kind() == '"' { // spelt otherwise
+		typ, _ = jsontext.AppendQuote(nil, unquote(typ))
+	}
 	switch string(typ) {
 	case `"tool_use"`, `"tool_result"`, `"image"`, `"document"`, `"search_result"`, `"input_text"`, `"output_text"`, `"input_image"`, `"input_file"`:
 		return true

@@ -57,6 +57,8 @@ type Dialect struct {
 	// NoEmpty says that an assistant's message must have content or calls. One without, which a model leaves that
 	// max_tokens cut while it thought, is left out, and so are parts that are texts of nothing.
 	NoEmpty bool
+	// Partial says that one with partial: true is to be gone on with, and no earlier answer, whatever it says so far.
+	Partial bool
 	// Answered says that a tool's result may not be followed by the user. An assistant's word comes between.
 	Answered bool
 	// ToolName is what is taken as a tool's name; nil: any. Tools get other names, which answers have as well: see
@@ -115,7 +117,7 @@ func (d *Dialect) ofAnswers() *Dialect {
 		return nil
 	}
 	a := &Dialect{
-		Name: d.Name, CallID: d.CallID, Arguments: d.Arguments, NoEmpty: d.NoEmpty, Reasoning: d.Reasoning, Parts: d.Parts,
+		Name: d.Name, CallID: d.CallID, Arguments: d.Arguments, NoEmpty: d.NoEmpty, Partial: d.Partial, Reasoning: d.Reasoning, Parts: d.Parts,
 		Signature: d.Signature,
 	}
 	if members != nil {
@@ -271,9 +273,9 @@ var dialects = func() map[string]*Dialect {
 		// https://help.aliyun.com/zh/model-studio/qwen-api-reference, and what it refuses in its list of errors, error-code; "Tool
 		// names are not allowed to be [search]" in https://github.com/QwenLM/qwen-code/issues/384, and forced tools while it
 		// thinks in https://github.com/cloudwego/eino/issues/994. "Invalid value: file. Supported values are: 'text','image_url',
-		// 'video_url' and 'video'": https://github.com/QwenLM/qwen-code/pull/1838.
+		// 'video_url' and 'video'": https://github.com/QwenLM/qwen-code/pull/1838. Partial: https://help.aliyun.com/zh/model-studio/partial-mode.
 		{
-			Name: "qwen", NoFunctions: true, Thinking: enableThinking, Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, StreamedThinking: true,
+			Name: "qwen", NoFunctions: true, Thinking: enableThinking, Parts: append(slices.Clip(parts), "video", "video_url"), Arguments: true, NoEmpty: true, Partial: true, StreamedThinking: true,
 			ToolName: &wire.ToolName{Most: 64, Reserved: []string{"search"}}, ToolChoices: []string{"auto", "none", "function"}, FreeThinker: true, JSONWord: true,
 			Rules: without([]string{"enable_search", "enable_thinking", "search_options", "thinking_budget", "repetition_penalty", "top_k"}, map[string]Rule{
 				"messages.role": asSystem, "max_completion_tokens": maxTokens, "n": {Leave: true, WithTools: true},

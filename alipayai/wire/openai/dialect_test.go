@@ -319,6 +319,25 @@ func TestNothingSaid(t *testing.T) {
 			}
 		}
 	}
+	for name, becomes := range map[string]string{"moonshot": "", "qwen": "", "deepseek": talk(user), "google": talk(user)} { // what is to be gone on with
+		d := dialect(t, name)
+		for _, partial := range []string{"true", "false"} {
+			was := talk(user, `{"role":"assistant","name":"n","content":"","partial":`+partial+`}`)
+			want := becomes
+			if want == "" && partial == "true" {
+				want = was
+			} else if want == "" {
+				want = talk(user)
+			}
+			for _, byGateway := range []bool{true, false} {
+				a := ask(t, was)
+				a.ByGateway = byGateway
+				if got, err := (Format{Dialect: d}).EncodeRequest(a); err != nil || string(got.Body) != want {
+					t.Errorf("%s of partial %s: %s (%v)", name, partial, got.Body, err)
+				}
+			}
+		}
+	}
 	for _, name := range []string{"openai", "legacy"} { // which take an answer of nothing
 		got, err := Format{Dialect: dialect(t, name)}.EncodeRequest(ask(t, talk(user, says("assistant", `[`+redacted+`,`+hello+`]`), user)))
 		if want := talk(user, says("assistant", `[`+hello+`]`), user); err != nil || string(got.Body) != want || !slices.Equal(got.Unsupported, []string{"messages.content.redacted_thinking"}) {

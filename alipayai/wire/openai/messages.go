@@ -82,6 +82,8 @@ func (e *editor) read(m *message) {
 			empty = empty && !e.says(member.value)
 		case "tool_calls", "function_call":
 			empty = empty && len(e.elements(member.value)) == 0 && v.Kind() != '{'
+		case "partial":
+			empty = empty && !(e.Partial && v.Kind() == 't')
 		}
 	}
 	m.gone = e.NoEmpty && m.role == "assistant" && empty

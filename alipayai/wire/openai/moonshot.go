@@ -12,10 +12,11 @@ import (
 // its own kind (https://java.agentscope.io/v2/en/integration/model/kimi, and [translate.TypedSchema]). "the message at position 64 with
 // role 'assistant' must not be empty" in https://github.com/anomalyco/opencode/issues/37887,
 // https://github.com/MoonshotAI/kimi-code/issues/1985 and, of one that has only thought, https://github.com/anomalyco/opencode/issues/46577;
-// "text content is empty", also of GLM's, in https://github.com/dirge-code/dirge/pull/757.
+// "text content is empty", also of GLM's, in https://github.com/dirge-code/dirge/pull/757. Its example of a role has "" for content,
+// beside name and partial: https://platform.kimi.ai/docs/api/partial.
 func moonshot() *Dialect {
 	return &Dialect{
-		Name: "moonshot", NoFunctions: true, NoEmpty: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url"), Schema: translate.TypedSchema{}, ToolName: &plainName,
+		Name: "moonshot", NoFunctions: true, NoEmpty: true, Partial: true, Thinking: thinkingType, Parts: append(slices.Clip(parts), "video_url"), Schema: translate.TypedSchema{}, ToolName: &plainName,
 		Models: []ModelRules{{Names: []string{"kimi-"}, Rules: map[string]Rule{
 			"temperature": leave, "top_p": leave, "n": leave, "frequency_penalty": leave, "presence_penalty": leave,
 		}}},
