@@ -38,7 +38,7 @@ func (v *conversation) read(parts ...[]item) error {
 	for _, items := range parts {
 		for i := range items {
 			if it := &items[i]; it.isOutput() {
-				v.client.repeats = v.client.repeats || v.answers[it.callID]
+				v.client.repeats = v.client.repeats || it.callID != "" && v.answers[it.callID]
 				mark(&v.answers, it.callID)
 			}
 		}

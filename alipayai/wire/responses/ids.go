@@ -44,6 +44,41 @@ func callID(id string) string {
 	return "call_" + hex.EncodeToString(sum[:12])
 }
 
+// callIDs gives the calls of a request their ids, and their outputs the same.
+type callIDs struct {
+	wire.CallIDs
+	outputs map[string]int // how many an id has that no call before them has taken
+}
+
+// callIDs begins with the outputs of the request.
+func (r *ClientRequest) callIDs() *callIDs {
+	ids := &callIDs{wire.CallIDs{Form: callID}, make(map[string]int)}
+	ids.Turn()
+	for _, items := range [][]item{r.before, r.items} {
+		for i := range items {
+			if items[i].answersCall() {
+				ids.outputs[items[i].callID]++
+			}
+		}
+	}
+	return ids
+}
+
+// of gives the id of the item's call. One without an output of its own is another's that is said again: with an id of its own it would
+// be refused for having none.
+func (c *callIDs) of(it *item) string {
+	if it.answersCall() {
+		return c.Result(it.callID)
+	}
+	if c.outputs[it.callID]--; c.outputs[it.callID] < 0 {
+		return callID(it.callID)
+	}
+	return c.Call(it.callID)
+}
+
+// answersCall reports whether it is the output of a call, of whichever kind.
+func (it *item) answersCall() bool { return it.callID != "" && strings.HasSuffix(it.kind, "_output") }
+
 // hasOwnID reports whether its id is as OpenAI gives them, or all that it is.
 func (it *item) hasOwnID() bool {
 	return it.kind == "item_reference" || it.id != "" && len(it.id) <= maxID && strings.HasPrefix(it.id, idBegins[it.kind]) && strings.Trim(it.id, idCharacters) == ""
@@ -51,14 +86,10 @@ func (it *item) hasOwnID() bool {
 
 // sendable gives the item without an id that is refused, which says nothing of what it is (https://github.com/NousResearch/hermes-agent/pull/43820),
 // with the id that its call has of ids, the same wherever the call is named, and with parts in the form that the API has.
-func (it *item) sendable(ids *wire.CallIDs) jsontext.Value {
+func (it *item) sendable(ids *callIDs) jsontext.Value {
 	call := it.callID
-	switch {
-	case call == "":
-	case strings.HasSuffix(it.kind, "_output"):
-		call = ids.Result(call)
-	default:
-		call = ids.Call(call)
+	if call != "" {
+		call = ids.of(it)
 	}
 	if call == it.callID && !it.hasForeignID() && !it.misplaced {
 		return it.text

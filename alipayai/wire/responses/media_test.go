@@ -78,3 +78,15 @@ func TestLostOutputsLeaveAWord(t *testing.T) {
 		})
 	}
 }
+
+// TestImagesByID has an image that is kept at the vendor, in the form of chat completions, name it still.
+func TestImagesByID(t *testing.T) {
+	r, err := ParseClientRequest([]byte(`{"model":"m","input":[{"role":"user","content":[{"type":"image_url","image_url":{"file_id":"f","detail":"low"}}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := r.Sendable()
+	if want := `{"model":"m","input":[{"role":"user","content":[{"type":"input_image","file_id":"f","detail":"low"}]}]}`; err != nil || string(sent.Body) != want {
+		t.Errorf("%v %s", err, sent.Body)
+	}
+}

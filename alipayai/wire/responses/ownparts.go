@@ -80,6 +80,7 @@ func (p *part) ownMembers(path, kind string) (members []byte) {
 	case "input_image":
 		_ = p.within(path, p.url) // it has been read before
 		add("image_url", p.url)
+		add("file_id", p.fileID)
 		add("detail", p.detail)
 	case "input_file":
 		_ = p.within(path, p.file)

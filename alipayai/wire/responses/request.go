@@ -171,8 +171,7 @@ func (r *ClientRequest) Expanded() (*wire.Request, error) {
 		return nil, translate.RequestError(err)
 	}
 	out = append(out, `"input":[`...)
-	ids := wire.CallIDs{Form: callID}
-	ids.Turn()
+	ids := r.callIDs()
 	for _, items := range [][]item{r.before, r.items} {
 		for i := range items {
 			if items[i].unreadable() {
@@ -181,7 +180,7 @@ func (r *ClientRequest) Expanded() (*wire.Request, error) {
 			if out[len(out)-1] != '[' {
 				out = append(out, ',')
 			}
-			out = append(out, items[i].sendable(&ids)...)
+			out = append(out, items[i].sendable(ids)...)
 		}
 	}
 	expanded, err := wire.ParseRequest(append(out, "]}"...), wire.Limits{})

@@ -322,6 +322,17 @@ func TestRefusedIDs(t *testing.T) {
 		"https://github.com/openai/codex/issues/9360": {
 			`{"id":"review:rollout:user","role":"assistant",` + said, `{"role":"assistant",` + said,
 		},
+		"a call that is said twice, of one output": {
+			`{"type":"function_call","id":"x","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"r"}`,
+			`{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"r"}`,
+		},
+		"ids of calls that come again, and one like theirs": {
+			`{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"r"},{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"s"},{"type":"function_call","call_id":"a:","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a:","output":"t"}`,
+			`{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"r"},{"type":"function_call","call_id":"a:","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a:","output":"s"},{"type":"function_call","call_id":"a::","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a::","output":"t"}`,
+		},
+		"calls without an id": {
+			`{"type":"mcp_call","id":"mcp_1","name":"f","arguments":"{}","server_label":"s","output":"r"}, {"type":"mcp_call","id":"mcp_2","name":"f","arguments":"{}","server_label":"s","output":"s"}`, "",
+		},
 		"ids that are taken": {
 			`{"type":"message","id":"msg_` + long[4:] + `","role":"assistant",` + said + `,{"type":"function_call","id":"fc_1","call_id":"` + long + `","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"` + long + `","output":"r"},{"type":"web_search_call","id":"ws_1"},{"type":"item_reference","id":"of:another"}`, "",
 		},
