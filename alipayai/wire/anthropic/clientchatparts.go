@@ -76,6 +76,9 @@ func (c *chatClient) ownParts(path string, content jsontext.Value) (own jsontext
 	return slices.Concat([]byte{'['}, list, []byte{']'}), err
 }
 
+// sourceTypes are the types of what images and documents are of in the Messages API. Any other is a vendor's own, which the gateway cannot read.
+var sourceTypes = [...]string{"base64", "url", "text", "content", "file"}
+
 // ownPart gives the part at path, or the parts that become of it, with commas between them, in chat completions' form; nil where it
 // stays as it is: in that form, or in one that no API has.
 func (c *chatClient) ownPart(path string, v jsontext.Value) (as jsontext.Value, err error) {
@@ -87,14 +90,14 @@ func (c *chatClient) ownPart(path string, v jsontext.Value) (as jsontext.Value, 
 			as = slices.Concat([]byte(`{"type":"text","text":`), p.text, []byte("}"))
 		}
 	case "input_image":
-		as = p.image()
+		as = p.image(&c.left)
 	case "input_file":
 		as = p.file()
 	case "image", "document", "search_result":
 		switch {
 		case p.kind == "image" && p.data.Kind() == '"' && p.mediaType.Kind() == '"':
 			as = slices.Concat([]byte(`{"type":"image_url","image_url":{"url":`), dataURL(p.mediaType, p.data), []byte("}}"))
-		case p.source.Kind() == '{' || p.source.Kind() == '"' && p.kind == "search_result":
+		case slices.Contains(sourceTypes[:], typeOf(p.source)) || p.source.Kind() == '"' && p.kind == "search_result":
 			var shown translate.Parts
 			err = c.asBlock(path, v, func(b clientBlock) error { return c.shown(path, b, &shown) })
 			as = inList(shown.Content())
@@ -114,13 +117,18 @@ func inList(content jsontext.Value) jsontext.Value {
 	return content[1 : len(content)-1 : len(content)-1]
 }
 
-// image gives an image of the Responses API's; nil for one by its id, of which chat completions have none.
-func (p *chatPart) image() jsontext.Value {
+// image gives an image of the Responses API's; nil for one by its id, of which chat completions have none. They have none of its
+// details above high either.
+func (p *chatPart) image(left *translate.Omissions) jsontext.Value {
 	image := p.url
-	if image.Kind() == '"' {
+	if len(translate.Characters(image)) > 0 {
 		image = slices.Concat([]byte(`{"url":`), image)
-		if p.detail.Kind() == '"' {
+		switch translate.Unquote(p.detail) {
+		case "":
+		case "auto", "low", "high":
 			image = append(append(image, `,"detail":`...), p.detail...)
+		default:
+			left.LeaveOut("messages.content.input_image.detail")
 		}
 		image = append(image, '}')
 	}
@@ -133,11 +141,11 @@ func (p *chatPart) image() jsontext.Value {
 // file gives a file of the Responses API's.
 func (p *chatPart) file() jsontext.Value {
 	data := p.fileData
-	if data.Kind() != '"' {
+	if len(translate.Characters(data)) == 0 { // SDKs write "" for none
 		data = p.fileURL
 	}
 	switch {
-	case data.Kind() == '"':
+	case len(translate.Characters(data)) > 0:
 		if pdf, ok := wire.PDFFile(translate.Unquote(data)); ok && pdf == translate.Unquote(data) { // Base64 alone
 			data = translate.PDFData(pdf)
 		}
