@@ -216,28 +216,35 @@ func (c *chatClient) turn(path string, v jsontext.Value) error {
 		others = append(append(append(translate.Quote(others, name), ':'), v...), ',')
 		return nil
 	})
-	own, err := c.ownParts(path+".content", content)
-	switch {
-	case err != nil:
-		return err
-	case own != nil:
-		content, c.found = own, true
-		v = slices.Concat(others, []byte(`"content":`), own)
-		if calls != nil {
-			v = append(append(v, `,"tool_calls":`...), calls...)
-		}
-		v = append(v, '}')
-	}
 	block := map[string]string{"user": "tool_result", "assistant": "tool_use"}[role]
 	if block == "" || content.Kind() != '[' || !hasPart(content, block) {
+		own, err := c.ownParts(path+".content", content)
+		if own != nil {
+			c.found = true
+			v = slices.Concat(others, []byte(`"content":`), own)
+			if calls != nil {
+				v = append(append(v, `,"tool_calls":`...), calls...)
+			}
+			v = append(v, '}')
+		}
 		c.chat.Message("", v, "")
-		return nil
+		return err
 	}
 	c.found = true
 	if role == "user" {
 		return c.results(path, content, others)
 	}
 	return c.saidAndCalled(path, content, calls, others)
+}
+
+// said adds the part at path to what a message says, in chat completions' form.
+func (c *chatClient) said(path string, v jsontext.Value, to *translate.Parts) error {
+	own, err := c.ownPart(path, v)
+	if own == nil {
+		own = v
+	}
+	to.Add("", own, "")
+	return err
 }
 
 func hasPart(content jsontext.Value, kind string) (has bool) {
@@ -264,8 +271,7 @@ func (c *chatClient) results(path string, content jsontext.Value, others []byte)
 	var shown, said translate.Parts
 	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
 		if typeOf(v) != "tool_result" {
-			said.Add("", v, "")
-			return nil
+			return c.said(path, v, &said)
 		}
 		return c.asBlock(path, v, func(b clientBlock) error { return c.toolResult(path, b, &shown) })
 	})
@@ -284,8 +290,7 @@ func (c *chatClient) saidAndCalled(path string, content, calls jsontext.Value, o
 	}
 	err := translate.Array(path+".content", content, func(path string, v jsontext.Value) error {
 		if typeOf(v) != "tool_use" {
-			said.Add("", v, "")
-			return nil
+			return c.said(path, v, &said)
 		}
 		return c.asBlock(path, v, func(b clientBlock) error {
 			call, err := toolCall(path, b)

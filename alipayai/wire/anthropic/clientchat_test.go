@@ -68,6 +68,7 @@ func TestParseChatRequest(t *testing.T) {
 		"sources of no API":         {body: talk(says("user", `{"type":"image","source":{"url":"https://x/y.png"}}`, `{"type":"image","source":{"bytes":"AA"}}`, `{"type":"document","source":{"type":"s3","uri":"s3://x"}}`, `{"type":"input_image","image_url":""}`))},
 		"a file by its id alone":    {body: talk(says("user", `{"type":"input_file","filename":"a.pdf","file_data":"","file_url":"","file_id":"i"}`)), want: talk(says("user", `{"type":"file","file":{"file_id":"i"}}`))},
 		"a detail of Responses'":    {body: talk(says("user", `{"type":"input_image","image_url":"https://x/y.png","detail":"original"}`, `{"type":"input_image","image_url":"https://x/y.png","detail":"auto"}`)), want: talk(says("user", image, `{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"auto"}}`)), left: "messages.content.input_image.detail"},
+		"a place behind many parts": {body: talk(says("user", `{"type":"search_result","source":"s","title":"t","content":[]}`, `{"type":"tool_result","tool_use_id":5}`)), param: "messages[0].content[1].tool_use_id"},
 		"an image without a source": {body: talk(says("user", `{"type":"image","source":{"type":"base64"}}`)), param: "messages[0].content[0].source"},
 		// https://github.com/BerriAI/litellm/pull/34029
 		"flat tools": {body: `{"tools":[` + own + `,{"type":"function","name":"f","description":"d","parameters":{"type":"object"},"strict":false,"x":1},{"type":"custom","name":"g","format":{"type":"grammar","syntax":"lark","definition":"start"}},{"type":"custom","name":"h","format":{"type":"text"}}],"tool_choice":{"type":"function","name":"f"},"messages":[` + user + `],"model":"m"}`,
@@ -137,5 +138,41 @@ func TestSummaries(t *testing.T) {
 				t.Errorf("%s %v\nwant %s", r.Canonical.Body, r.Unsupported, want)
 			}
 		})
+	}
+}
+
+// TestPartsAreSeen has moderators and matchers find each text of parts in other APIs' forms, as sent and as translated, and their images
+// count, whichever of the two a rule looks at.
+func TestPartsAreSeen(t *testing.T) {
+	const encoded = "dGhlIHNlY3JldCBpcyBoZXJl" // the secret is here
+	for part, images := range map[string]int{
+		`{"type":"input_text","text":"the secret is here"}`:                                                                                                                        0,
+		`{"type":"output_text","text":"the secret is here"}`:                                                                                                                       0,
+		`{"type":"search_result","source":"s","title":"t","content":[{"type":"text","text":"the secret is here"}]}`:                                                                0,
+		`{"type":"search_result","source":"the secret is here","title":"t","content":[]}`:                                                                                          0,
+		`{"type":"document","title":"the secret is here","source":{"type":"url","url":"https://x/a.pdf"}}`:                                                                         0,
+		`{"type":"document","context":"the secret is here","source":{"type":"text","data":"d"}}`:                                                                                   0,
+		`{"type":"document","source":{"type":"text","data":"the secret is here"}}`:                                                                                                 0,
+		`{"type":"document","source":{"type":"base64","media_type":"text/plain","data":"` + encoded + `"}}`:                                                                        0,
+		`{"type":"document","source":{"type":"content","content":[{"type":"text","text":"the secret is here"},{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]}}`: 1,
+		`{"type":"input_file","filename":"a.txt","file_data":"data:text/plain;base64,` + encoded + `"}`:                                                                            0,
+		`{"type":"input_file","filename":"the secret is here","file_url":"https://x/a.pdf"}`:                                                                                       0,
+		`{"type":"input_text","text":"the secret is here"},{"type":"input_image","image_url":"https://x/y.png"},{"type":"image","data":"AAAA","mimeType":"image/png"}`:             2,
+	} {
+		for _, role := range []string{"user", "tool", "system", "assistant"} {
+			sent, err := wire.ParseChatRequest([]byte(`{"model":"m","messages":[{"role":"`+role+`","content":[`+part+`]}]}`), wire.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, mixed, err := ParseChatRequest(sent)
+			if err != nil || !mixed || c.Canonical.Images != images || c.Canonical.HasImages != (images > 0) {
+				t.Errorf("%s: %t, %d images (%v)", part, mixed, c.Canonical.Images, err)
+			}
+			for _, r := range []wire.Request{sent, c.Canonical} {
+				if !slices.ContainsFunc(r.Texts(), func(text wire.Text) bool { return text.Role == role && strings.Contains(text.Value, "the secret") }) {
+					t.Errorf("%s is not seen in %s", part, r.Body)
+				}
+			}
+		}
 	}
 }
