@@ -158,6 +158,7 @@ func TestPartsAreSeen(t *testing.T) {
 		`{"type":"input_file","filename":"a.txt","file_data":"data:text/plain;base64,` + encoded + `"}`:                                                                            0,
 		`{"type":"input_file","filename":"the secret is here","file_url":"https://x/a.pdf"}`:                                                                                       0,
 		`{"type":"input_text","text":"the secret is here"},{"type":"input_image","image_url":"https://x/y.png"},{"type":"image","data":"AAAA","mimeType":"image/png"}`:             2,
+		`{"type":"search_result","source":"s","title":"t","content":"the secret is here"}`:                                                                                         0,
 	} {
 		for _, role := range []string{"user", "tool", "system", "assistant"} {
 			sent, err := wire.ParseChatRequest([]byte(`{"model":"m","messages":[{"role":"`+role+`","content":[`+part+`]}]}`), wire.Limits{})

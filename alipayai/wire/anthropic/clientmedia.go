@@ -111,6 +111,9 @@ func (c *client) searchResult(path string, b clientBlock, to *translate.Parts) e
 	if b.source.Kind() == '"' {
 		to.Text(b.source)
 	}
+	if b.content.Kind() == '"' {
+		to.Text(b.content)
+	}
 	if b.content.Kind() != '[' {
 		return nil
 	}
