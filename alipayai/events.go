@@ -55,6 +55,10 @@ type stream struct {
 	// finish is the finish reason, once it was seen; done says that [DONE] was.
 	finish string
 	done   bool
+	// resumed says that content has come behind a finish reason, so that none says that there is no more to come: upstreams have written
+	// one with each event (https://github.com/MartialBE/one-hub/issues/402 of Gemini), or before they ask a tool of their own
+	// (https://github.com/0xPlaygrounds/rig/pull/2328).
+	resumed bool
 	// ending is how much of an answer it is, once it is done.
 	ending wire.Ending
 	usage  wire.Usage
@@ -186,7 +190,7 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 		return chunk, noRoom()
 	default:
 		f := s.Broken(err)
-		if f.Code != failure.CodeTimeout {
+		if f.Code != failure.CodeTimeout || s.mayResume() {
 			return chunk, f
 		}
 		if chunk, err = s.end(wire.Event{}); err != nil {
@@ -219,6 +223,7 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	if chunk.Content {
 		s.content += int64(chunk.ContentBytes)
 		s.contentEvents++
+		s.resumed = s.resumed || chunk.Resumes || s.finish != ""
 	}
 	if s.model == "" {
 		s.model = chunk.Model

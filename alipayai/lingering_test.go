@@ -55,6 +55,7 @@ func TestAnswersWhoseEndIsForgotten(t *testing.T) {
 		`{"type":"content_block_stop","index":0}`, `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}`,
 	}
 	two := `{"choices":[{"index":1,"delta":{"content":"x"}}]}`
+	stops := strings.Replace(deltaEvent, "}]", `,"finish_reason":"stop"}]`, 1) // with each piece
 	for name, test := range map[string]struct {
 		path   string
 		claude bool
@@ -73,6 +74,8 @@ func TestAnswersWhoseEndIsForgotten(t *testing.T) {
 		"a chat, in silence":                                {chatPath, false, []string{deltaEvent, finishEvent}, "", "data: [DONE]\n\n", false},
 		"a chat that says nothing":                          {chatPath, false, []string{deltaEvent}, "", "", false},
 		"one of two choices":                                {chatPath, false, []string{two, deltaEvent, finishEvent}, "", "", false},
+		"https://github.com/MartialBE/one-hub/issues/402":   {chatPath, false, []string{stops, stops, stops}, "", "", false},
+		"https://github.com/0xPlaygrounds/rig/pull/2328":    {chatPath, false, []string{finishEvent, deltaEvent}, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testwait.Bubble(t, func(t *testing.T) {

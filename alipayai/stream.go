@@ -72,7 +72,7 @@ func (s *stream) passAlike() bool {
 	s.pending.Write(alike.Raw)
 	s.content += int64(alike.ContentBytes)
 	s.contentEvents += int64(alike.Events)
-	s.idle = time.Time{}
+	s.idle, s.resumed = time.Time{}, s.resumed || s.finish != ""
 	return true
 }
 
@@ -80,7 +80,7 @@ func (s *stream) passAlike() bool {
 // that is whole that is its end, which upstreams forget (https://github.com/tombii/better-ccflare/pull/307 of Anthropic's message_stop,
 // behind which pings went on for minutes). One that is silent there ends likewise, by its watch.
 func (s *stream) lingers(chunk wire.Chunk) bool {
-	if s.contentEvents == 0 || chunk.Done || chunk.HasChoices || chunk.Usage.OK || chunk.Failure != nil {
+	if s.contentEvents == 0 || s.mayResume() || chunk.Done || chunk.HasChoices || chunk.Usage.OK || chunk.Failure != nil {
 		s.idle = time.Time{}
 		return false
 	}
@@ -90,6 +90,10 @@ func (s *stream) lingers(chunk wire.Chunk) bool {
 	}
 	return now.Sub(s.idle) > s.timeout
 }
+
+// mayResume reports whether there may be more of the answer to come, although each choice that has come has its finish reason: what
+// asks for several may get the next one.
+func (s *stream) mayResume() bool { return s.resumed || s.call.Request.N > 1 }
 
 // brokenOff notes that the stream broke off after its first content, and gives what the
 // client sees of it.

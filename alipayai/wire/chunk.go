@@ -16,6 +16,8 @@ type Chunk struct {
 	ContentBytes int
 	// Again: the event repeats what has come. Clients that speak the format, and take each event by its state, must not get it.
 	Again bool
+	// Resumes: there is content behind a finish reason that the decoder has not given out.
+	Resumes bool
 }
 
 var done = []byte("[DONE]")

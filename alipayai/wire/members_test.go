@@ -188,6 +188,26 @@ func TestWholeAnswersAmongValues(t *testing.T) {
 }
 
 // What the option cannot mean is refused by its name.
+// What comes behind a reason to end resumes the answer, be there a reason with it or not.
+func TestMembersThatResume(t *testing.T) {
+	form, err := wire.NewAnswerForm(textAt(func(*wire.MemberFields) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := form.Decoder(nil, wire.Ask{})
+	for i, event := range []struct {
+		data    string
+		resumes bool
+	}{
+		{`{"a":"b"}`, false}, {`{"a":"c","end":"stop"}`, false}, {`{"a":"d","end":"stop"}`, true}, {`{"a":"","end":"stop"}`, false}, {`{"a":"e"}`, true},
+	} {
+		_, chunk, err := decoder.Decode(nil, wire.Event{Data: []byte(event.data)})
+		if err != nil || chunk.Resumes != event.resumes {
+			t.Errorf("event %d: %t, %v", i, chunk.Resumes, err)
+		}
+	}
+}
+
 func TestMembersRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		fields wire.MemberFields

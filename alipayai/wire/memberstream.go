@@ -191,6 +191,7 @@ func (m *memberStream) chunk(dst []byte, ev Event) ([]byte, Chunk, error) {
 			return dst, Chunk{}, err
 		}
 	}
+	resumes := m.finish != ""
 	if s.finish != "" {
 		m.finish = s.finish
 	}
@@ -206,6 +207,7 @@ func (m *memberStream) chunk(dst []byte, ev Event) ([]byte, Chunk, error) {
 	data := m.words(append(m.head(nil, chunkKind), `{"index":0,"delta":{`...), &s, true)
 	data = append(data, `},"finish_reason":null}]}`...)
 	chunk, err := ParseChunk(data)
+	chunk.Resumes = resumes && chunk.Content
 	return appendEvent(dst, data), chunk, err
 }
 
