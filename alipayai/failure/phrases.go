@@ -19,7 +19,7 @@ func phrased(status int, message string, wait time.Duration) (class Class, means
 		}
 		message = begun(message)
 		for _, s := range sentences {
-			if s.begins.MatchString(message) && !(s.class == Throttle && ofSize.MatchString(message)) {
+			if s.begins.MatchString(message) && !(s.class == Throttle && isOfSize(message, wait)) {
 				return s.class, s.means
 			}
 		}
@@ -115,10 +115,16 @@ var sentences = []struct {
 	{regexp.MustCompile(`^the model has crashed without additional information\b`), Retry, http.StatusBadGateway},
 }
 
-// ofSize is what a message says of how much one request may hold, in lower case: no wait makes room for more, whichever words for many
-// requests it begins with. Google's is "at most 100 requests can be in one batch" (https://github.com/weaviate/weaviate/issues/11275),
-// Mistral's "Too many inputs in request" (https://github.com/raphaelmansuy/edgequake-llm/pull/74).
-var ofSize = regexp.MustCompile(`\b(?:per|in|into|of) (?:a |an |one |each |the |this |more )?(?:single )?(?:submitted )?(?:batch(?:es)?|request|api call|input|payload|body|array|prompt)\b`)
+// isOfSize reports whether a message, in lower case, is of how much one request may hold: no wait makes room for more, whichever words
+// for many requests it begins with. Google's is "at most 100 requests can be in one batch" (https://github.com/weaviate/weaviate/issues/11275).
+// What counts in a time, or waits, is a rate: "Number of request tokens has exceeded your per-minute rate limit" is Anthropic's
+// (https://github.com/cline/cline/issues/42).
+func isOfSize(message string, wait time.Duration) bool {
+	return sizeWords.MatchString(message) && !rateWords.MatchString(message) && cmp.Or(wait, saidWait(message)) == 0
+}
+
+var sizeWords = regexp.MustCompile(`\b(?:per|in|into) (?:a |an |one |each |the |this |more )?(?:single )?(?:submitted )?` +
+	`(?:batch(?:es)?|request|api call|input|payload|body|array|prompt)(?:$|[^\w\s-])`)
 
 // phrases are what only the message says under a code that says nothing of it, in lower case, where the status is of who asks or of
 // the server. None holds two of them.

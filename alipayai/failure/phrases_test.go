@@ -145,6 +145,13 @@ func TestSentencesUnderWhatIsAsked(t *testing.T) {
 		"Too many concurrent requests.":                                                  failure.Throttle,
 		"Rate limit reached for requests per min. Limit: 3 / min.":                       failure.Throttle,
 		"Rate limit exceeded: 10 requests per 60 s":                                      failure.Throttle,
+		// What is counted in a time, or waits, is no request's.
+		"Rate limit exceeded: number of input tokens per minute":                                     failure.Throttle,
+		"Rate limit reached for m: number of request tokens has exceeded your per-minute rate limit": failure.Throttle,
+		"Rate limit exceeded. Reduce the number of prompt tokens or the frequency of request.":       failure.Throttle,
+		"Too many requests, and 12 are in the request queue":                                         failure.Throttle,
+		"Too many requests. At most 100 per minute and 5 in one batch.":                              failure.Throttle,
+		"Too many requests. Please try again in 6s, with less in one batch.":                         failure.Throttle,
 	} {
 		f := failure.OfUpstream(400, nil, &wire.Failure{Type: "invalid_request_error", Message: message}, nil, false, time.Unix(0, 0))
 		if f.Class != class || class == failure.Fail && (f.Status != 400 || f.FallsOver()) {

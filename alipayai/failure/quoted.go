@@ -34,16 +34,23 @@ func withoutRaw(message string) string {
 	return own
 }
 
-// firstSentence is a message up to the end of its first sentence, or to a colon, behind which stands what it is of: where it says by no
-// other word what failed, its own words come first.
+// firstSentence is a message in lower case up to the end of its first sentence, or to a colon, behind which stands what it is of: where
+// it says by no other word what failed, its own words come first. The name of an error before them is none.
 func firstSentence(message string) string {
+	message = message[len(errorName.FindString(message)):]
 	if end := sentenceEnd.FindStringIndex(message); end != nil {
 		return message[:end[0]]
 	}
 	return message
 }
 
-var sentenceEnd = regexp.MustCompile(`[.!?:;]\s|\n`)
+var (
+	sentenceEnd = regexp.MustCompile(`[.!?:;]\s|[。！？：；\n]`)
+	// errorName is what SDKs, gateways and Qwen put before what they say, be it one name or several: "openai.error.InvalidRequestError:"
+	// in https://github.com/oobabooga/textgen/issues/3658, "Error 400:" in https://github.com/trigaten/Learn_Prompting/issues/691.
+	errorName = regexp.MustCompile(`^(?:(?:(?:<\d{3}> )?(?:[\w-]+ ){0,2}(?:[\w.]*(?:error|exception|invalidparameter)|(?:invalid|bad) request)(?: \(?\d{3}\)?)?:\s` +
+		`|error, status code: \d{3}, (?:status: [\w ]+, )?message:\s|\pL{0,6}(?:错误|异常|失败)[:：])\s*)+`)
+)
 
 // begun is a message in lower case, without the names that gateways have put before it.
 func begun(message string) string {

@@ -142,6 +142,16 @@ func TestWordsThatAreNotTheVendors(t *testing.T) {
 		"too long, without a word":     {200, wire.Failure{Message: "prompt is too long: 213462 tokens > 200000 maximum"}, failure.Fail, false},
 		"too long, as vLLM says it":    {200, wire.Failure{Message: "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."}, failure.Fail, false},
 		"too long, as a gateway says":  {200, wire.Failure{Message: "litellm.BadRequestError: AnthropicException - prompt is too long: 1 tokens > 0 maximum"}, failure.Fail, false},
+		"too long, in Chinese":         {200, wire.Failure{Message: "模型回答：prompt is too long，我会缩短它"}, failure.Retry, true},
+		"too long, behind Chinese":     {200, wire.Failure{Message: "服务崩溃。最后输出 prompt is too long"}, failure.Retry, true},
+		"too long, behind a colon":     {200, wire.Failure{Message: "The last error was of a client who said: prompt is too long"}, failure.Retry, true},
+		"too long, of an error":        {200, wire.Failure{Message: "Error: ValueError: This model's maximum context length is 8192 tokens."}, failure.Fail, false},
+		"too long, of an SDK's error":  {200, wire.Failure{Message: "ChatGPT error 400: This model's maximum context length is 4096 tokens. However"}, failure.Fail, false},
+		"too long, of Moonshot":        {200, wire.Failure{Message: "Invalid request: Your request exceeded model token limit: 8192"}, failure.Fail, false},
+		"too long, of Qwen":            {200, wire.Failure{Message: "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]"}, failure.Fail, false},
+		"too long, by its type":        {200, wire.Failure{Message: "upstream error: invalid_request_error: prompt is too long"}, failure.Fail, false},
+		"too long, of an SDK":          {200, wire.Failure{Message: "error, status code: 400, status: 400 Bad Request, message: This model's maximum context length is 4096 tokens."}, failure.Fail, false},
+		"too long, of a Chinese one":   {200, wire.Failure{Message: "上游错误：This model's maximum context length is 4096 tokens."}, failure.Fail, false},
 		"too long, and a conflict":     {409, wire.Failure{Message: "a run says 'prompt is too long' already"}, failure.Fail, true},
 	} {
 		t.Run(name, func(t *testing.T) {

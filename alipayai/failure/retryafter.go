@@ -57,8 +57,8 @@ func vendorsTime(status int, h http.Header, now time.Time) time.Time {
 	if err != nil || status < http.StatusBadRequest {
 		return now
 	}
-	age, _ := decimal(h.Get("Age"), time.Second)
-	return date.Add(age)
+	age, _ := strconv.ParseInt(h.Get("Age"), 10, 32)
+	return date.Add(time.Duration(max(age, 0)) * time.Second)
 }
 
 // until is how long it is to a time, a minute at most; 0 for one that has passed, or is none.

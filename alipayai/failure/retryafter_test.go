@@ -3,6 +3,7 @@ package failure
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,9 @@ func TestHowLongAThrottleLasts(t *testing.T) {
 		"a date of a clock that is fast":  {429, plain, []string{"Date", now.Add(time.Hour).Format(http.TimeFormat), "Retry-After", now.Add(time.Hour + 7*time.Second).Format(http.TimeFormat)}, 7 * time.Second},
 		"a date of a clock that is slow":  {503, plain, []string{"Date", now.Add(-time.Hour).Format(http.TimeFormat), "Retry-After", now.Add(-time.Hour + 7*time.Second).Format(http.TimeFormat)}, 7 * time.Second},
 		"a date, kept on its way":         {429, plain, []string{"Date", now.Add(-5 * time.Second).Format(http.TimeFormat), "Age", "5", "Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 7 * time.Second},
+		"a date, kept for long":           {429, plain, []string{"Date", now.Add(-time.Hour).Format(http.TimeFormat), "Age", "3600", "Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 7 * time.Second},
+		"a date, kept for ever":           {429, plain, []string{"Date", now.Format(http.TimeFormat), "Age", strings.Repeat("9", 400), "Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 0},
+		"a date, and an Age that is none": {429, plain, []string{"Date", now.Format(http.TimeFormat), "Age", "-5s", "Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 7 * time.Second},
 		"a date, and a Date that is none": {429, plain, []string{"Date", "soon", "Retry-After", now.Add(7 * time.Second).Format(http.TimeFormat)}, 7 * time.Second},
 		"a reset by a clock that is fast": {429, plain, []string{"Date", now.Add(time.Hour).Format(http.TimeFormat), "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", strconv.FormatInt(now.Add(time.Hour).Unix()+12, 10)}, 12 * time.Second},
 		"a stream that fails late":        {200, openRouter(ms), []string{"Date", now.Add(-time.Hour).Format(http.TimeFormat)}, 9 * time.Second},
