@@ -203,7 +203,7 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	case err != nil:
 		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format"+s.Unread())
 	}
-	if reported := s.failureOf(chunk, event.Data); reported != nil && s.refused == nil {
+	if reported := s.failureOf(chunk, event.Unframed().Data); reported != nil && s.refused == nil {
 		var received []byte
 		if s.received != nil {
 			received = s.received.Bytes()

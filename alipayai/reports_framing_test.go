@@ -116,3 +116,14 @@ func TestEmbeddingsWithNothingInThem(t *testing.T) {
 		})
 	}
 }
+
+// What a failure says where a text should be is read within a frame too: a limit is one.
+func TestWordsWithinFrames(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		const words = `{"choices":[{"index":0,"delta":{"content":"Throttling: why"},"finish_reason":"error_finish"}]}`
+		got := perform(t, [][]turn{{says(200, "data: data: "+words+"\n\n", "Content-Type", "text/event-stream")}}).call(streamBody("hello"))
+		if message := wantError(t, got, http.StatusTooManyRequests, "error_finish"); message != "Throttling: why" {
+			t.Errorf("message %q", message)
+		}
+	})
+}
