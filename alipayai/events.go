@@ -62,8 +62,8 @@ type stream struct {
 	// ending is how much of an answer it is, once it is done.
 	ending wire.Ending
 	usage  wire.Usage
-	// idle is since when nothing has come but what keeps the connection alive; zero where something has.
-	idle time.Time
+	// idle is since when nothing has come but what keeps the connection alive; zero where something has. gave is when the client got that.
+	idle, gave time.Time
 	// filtered says that the provider's filter has refused the prompt, where no content comes.
 	filtered bool
 	// content is how many bytes of content have come, as JSON, in contentEvents events.

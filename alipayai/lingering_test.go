@@ -104,3 +104,32 @@ func TestAnswersWhoseEndIsForgotten(t *testing.T) {
 		})
 	}
 }
+
+// inPieces gives one piece with each reading.
+type inPieces []string
+
+func (p *inPieces) Read(b []byte) (n int, err error) {
+	if len(*p) == 0 {
+		return 0, io.EOF
+	}
+	n, *p = copy(b, (*p)[0]), (*p)[1:]
+	return n, nil
+}
+
+// A client that takes its time to read what keeps the connection alive gets what comes behind it.
+func TestSlowClientsEndNothing(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		const usage = `"choices":[],"usage":{"prompt_tokens":6,"completion_tokens":1,"total_tokens":7}}`
+		s := perform(t, [][]turn{{func(req *http.Request) (*http.Response, error) {
+			resp, err := wholeStream(req)
+			resp.Body = io.NopCloser(&inPieces{
+				"data: " + deltaEvent + "\n\n", "data: " + finishEvent + "\n\n", ": PROCESSING\n\n", ": PROCESSING\n\n", "data: {" + usage + "\n\n", "data: [DONE]\n\n",
+			})
+			return resp, err
+		}}})
+		s.slowly(alipayai.ClientTimeout - 2*time.Second)
+		if got := s.call(with(streamBody("hello"), `"stream_options":{"include_usage":true}`)); !strings.HasSuffix(got.body, usage+"\n\ndata: [DONE]\n\n") {
+			t.Errorf("%s", got.body)
+		}
+	})
+}

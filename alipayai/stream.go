@@ -26,6 +26,9 @@ func (s *stream) next() ([]byte, error) {
 	case s.given:
 		s.pending.Reset()
 		s.given = false
+		if !s.idle.IsZero() { // what the client takes is not the upstream's
+			s.idle = s.idle.Add(c.g.Now().Sub(s.gave))
+		}
 	}
 	for s.pending.Len() == 0 && s.broken == nil && !s.done {
 		c.extendClaim(s.timeout + ClientTimeout)
@@ -54,6 +57,9 @@ func (s *stream) next() ([]byte, error) {
 		c.endClaim() // the client may repeat its key as soon as it has seen the end
 	}
 	s.given = true
+	if !s.idle.IsZero() {
+		s.gave = c.g.Now()
+	}
 	c.taken.answered += int64(s.pending.Len())
 	return s.pending.Bytes(), nil
 }
