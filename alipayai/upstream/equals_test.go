@@ -62,7 +62,7 @@ func TestPermitOfAnEqual(t *testing.T) {
 				if test.closed {
 					k.Throttled(time.Second)
 				}
-				time.Sleep(test.late)
+				testwait.Pass(test.late)
 				ctx, leave := context.WithCancel(t.Context())
 				defer leave()
 				if test.closes {
@@ -81,8 +81,8 @@ func TestPermitOfAnEqual(t *testing.T) {
 				}
 				k.Limit.Requests = 1
 				e.Release()
-				e.Release()                             // which gives nothing back twice
-				time.Sleep(time.Until(began.Add(next))) // when nothing but this permit can be in the way
+				e.Release()                                // which gives nothing back twice
+				testwait.Pass(time.Until(began.Add(next))) // when nothing but this permit can be in the way
 				free, want := k.Window.Next(k.Limit, time.Now()), time.Now()
 				switch {
 				case ok:

@@ -133,7 +133,7 @@ func TestPermitCountsFromTheWriting(t *testing.T) {
 					t.Fatal(err)
 				}
 				slot := x.permit.slot.At
-				time.Sleep(test.late)
+				testwait.Pass(test.late)
 				x.Written()
 				if next, want := k.Window.Next(k.Limit, time.Now()), slot.Add(test.moves+k.Limit.Span()); !next.Equal(want) {
 					t.Errorf("the next slot is %v after this one, want %v", next.Sub(slot), want.Sub(slot))
