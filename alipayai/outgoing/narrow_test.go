@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +78,86 @@ func TestNarrowHTTP2(t *testing.T) {
 				sending.Wait()
 				if n := s.Arrived(); n != 1+together {
 					t.Errorf("%d requests arrived, want %d", n, 1+together)
+				}
+			})
+		}
+	}
+}
+
+// holdsUntil is a sender whose request waits when it has a connection.
+type holdsUntil struct {
+	refusing
+	connected func()
+}
+
+func (h *holdsUntil) Value(key any) any {
+	if _, ok := key.(SenderKey); ok {
+		return h
+	}
+	return h.Context.Value(key)
+}
+
+func (h *holdsUntil) Connected(net.Conn, bool) error {
+	h.connected()
+	return nil
+}
+
+// Requests that have chosen a connection of HTTP/2 which takes no more by then, and of which nothing is written, go by another one: each
+// arrives once.
+func TestConnectionFullByThen(t *testing.T) {
+	const together = 8
+	for name, full := range map[string]func(*badupstream.Conn){
+		"takes one at once": func(c *badupstream.Conn) { c.Say(setting(3, 1)) }, // SETTINGS_MAX_CONCURRENT_STREAMS
+		"goes away":         func(c *badupstream.Conn) { c.GoAway(1, 0) },
+	} {
+		for _, protocol := range bothHTTP2 {
+			t.Run(name+" "+string(protocol), func(t *testing.T) {
+				t.Parallel()
+				conns, known := make(chan *badupstream.Conn, 1+together), make(chan struct{})
+				s, url, base := badupstream.Start(t, protocol, &badupstream.Server{
+					Connected: func(c *badupstream.Conn, _ uint32) { conns <- c },
+					End:       func(c *badupstream.Conn, stream uint32) { c.Answer(stream, true) },
+					Pong:      func(*badupstream.Conn, uint32) { close(known) },
+				}, 0)
+				transport := NewTransport(base)
+				defer transport.CloseIdleConnections()
+				ask := func(connected func()) error {
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					defer cancel()
+					holding := &holdsUntil{refusing: refusing{Context: ctx}, connected: connected}
+					req, err := http.NewRequestWithContext(holding, http.MethodPost, url, strings.NewReader("{}"))
+					if err != nil {
+						return err
+					}
+					resp, err := Send(transport, req)
+					if err == nil {
+						err = resp.Body.Close()
+					}
+					return err
+				}
+				if err := ask(func() {}); err != nil {
+					t.Fatal(err)
+				}
+				first := <-conns
+				var chosen atomic.Int64
+				var sending sync.WaitGroup
+				for range together {
+					sending.Go(func() {
+						err := ask(func() {
+							if chosen.Add(1) == together {
+								full(first)
+								first.Ping()
+							}
+							<-known
+						})
+						if err != nil {
+							t.Errorf("a request ends with %v", err)
+						}
+					})
+				}
+				sending.Wait()
+				if n := s.Arrived(); n != 1+together || chosen.Load() <= together {
+					t.Errorf("%d requests arrived, want %d; they chose connections %d times, want more than %d", n, 1+together, chosen.Load(), together)
 				}
 			})
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,8 +126,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return d.RoundTrip(req)
 		}
 	}
-	p := t.current.Load()
-	resp, err := p.transport.RoundTrip(forNetHTTP(req, t.refuse))
+	p, resp, err := t.byNetHTTP(req)
 	switch {
 	case err != nil:
 		if timedOut(req.Context(), err) {
@@ -140,6 +140,29 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.learn(req.URL, false)
 	}
 	return resp, err
+}
+
+// netHTTPAttempts is how many connections of net/http's a request may find full, before anything of it is written. On one that is new
+// net/http puts up to a hundred requests until the upstream has said how many it takes, and each attempt finds room for one at least.
+const netHTTPAttempts = 10
+
+// byNetHTTP carries req by net/http's connections, and says by which. A body of which nothing was read is as good after it was
+// closed: those that this package sends are in memory.
+func (t *Transport) byNetHTTP(req *http.Request) (p *connections, resp *http.Response, err error) {
+	for attempt := 1; ; attempt++ {
+		p = t.current.Load()
+		resp, err = p.transport.RoundTrip(forNetHTTP(req, t.refuse))
+		if err == nil || attempt == netHTTPAttempts || !unwritten(err) || req.Context().Err() != nil {
+			return p, resp, err
+		}
+	}
+}
+
+// unwritten reports whether net/http has given a request up of which it wrote nothing. A connection of HTTP/2 that it chose takes no
+// more requests by then, as SETTINGS or a GOAWAY have come; it would go on with another one, but has closed the body and
+// finds no GetBody. No other error of a request as [Once] makes it says so (rewindBody in transport.go, as of Go 1.26).
+func unwritten(err error) bool {
+	return strings.Contains(err.Error(), "cannot rewind body after connection loss")
 }
 
 // refuse closes a connection of net/http's that nothing must be written to, unless

@@ -50,6 +50,8 @@ func (s *Server) serveHTTP2(c *Conn) error {
 			c.frame(frameSettings, flagAck, 0, nil)
 		case kind == framePing && flags&flagAck == 0:
 			c.frame(framePing, flagAck, 0, payload)
+		case kind == framePing && s.Pong != nil:
+			s.Pong(c, 0)
 		case kind == frameHeaders:
 			if good[stream] = s.requests.Add(1) <= s.Good; !good[stream] && s.Head != nil {
 				s.Head(c, stream)
@@ -80,6 +82,9 @@ func (c *Conn) Answer(stream uint32, ends bool) {
 	}
 	c.frame(frameHeaders, flags, stream, []byte{0x88}) // index 8 of HPACK's table: ":status: 200"
 }
+
+// Ping asks for a Pong, which comes when all that was said before has been read.
+func (c *Conn) Ping() { c.frame(framePing, 0, 0, make([]byte, 8)) }
 
 // GoAway says that no stream after last was looked at.
 func (c *Conn) GoAway(last, code uint32) {

@@ -25,10 +25,10 @@ type Server struct {
 	// HTTP1 is what becomes of a request by HTTP/1.1 that was read whole; nil
 	// closes the connection.
 	HTTP1 func(*Conn)
-	// Connected, Head and End are what happens over HTTP/2 when a connection is
-	// made, when a request's HEADERS have come, and when it has come whole; nil
-	// does nothing.
-	Connected, Head, End func(c *Conn, stream uint32)
+	// Connected, Head, End and Pong are what happens over HTTP/2 when a connection is
+	// made, when a request's HEADERS have come, when it has come whole, and when a Ping
+	// is answered; nil does nothing.
+	Connected, Head, End, Pong func(c *Conn, stream uint32)
 
 	requests atomic.Int64
 	mu       sync.Mutex
@@ -144,7 +144,7 @@ func Start(tb testing.TB, p Protocol, faulty *Server, good int64) (s *Server, ur
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s = &Server{Good: good, HTTP1: faulty.HTTP1, Connected: faulty.Connected, Head: faulty.Head, End: faulty.End}
+	s = &Server{Good: good, HTTP1: faulty.HTTP1, Connected: faulty.Connected, Head: faulty.Head, End: faulty.End, Pong: faulty.Pong}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
