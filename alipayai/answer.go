@@ -151,15 +151,16 @@ func (s *Served) describe(h http.Header, own *[ownFields]string) {
 	}
 }
 
+// Values is room for the values of an answer's header. It belongs to the header, which may be kept for longer than the answer.
+type Values struct {
+	served    [ownFields]string
+	forwarded [3]string // which are the most that usually come
+	length    [1]string
+}
+
 // Describe sets the header fields of the answer: those of the upstream that a
-// client may see, how the call was served and, of a whole body, how long it is. Who has the
-// header may keep it for longer than the answer.
-func (a *Answer) Describe(h http.Header) {
-	var values struct { // in one allocation
-		served    [ownFields]string
-		forwarded [3]string // which are the most that usually come
-		length    [1]string
-	}
+// client may see, how the call was served and, of a whole body, how long it is.
+func (a *Answer) Describe(h http.Header, values *Values) {
 	upstream.Forward(h, a.header, forwardedToClient[:], values.forwarded[:])
 	a.hide(h)
 	a.Served.describe(h, &values.served)

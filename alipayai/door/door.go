@@ -88,7 +88,7 @@ func (d *Door) Serve(w http.ResponseWriter, r *http.Request, tenant string, rd *
 		d.fail(w, tenant, rd, &out, e)
 		return
 	}
-	d.give(w, a, &out)
+	d.give(w, a, &out, &rd.values)
 }
 
 // fail ends a call that brought no answer.
@@ -105,7 +105,7 @@ func (d *Door) fail(w http.ResponseWriter, tenant string, rd *Reading, out *writ
 }
 
 // give writes an answer, whole or as a stream, and ends the call.
-func (d *Door) give(w http.ResponseWriter, a *alipayai.Answer, out *writing) {
+func (d *Door) give(w http.ResponseWriter, a *alipayai.Answer, out *writing, values *alipayai.Values) {
 	delivered := false
 	defer func() {
 		a.Close(delivered)
@@ -125,7 +125,7 @@ func (d *Door) give(w http.ResponseWriter, a *alipayai.Answer, out *writing) {
 		out.refuse(w, e)
 		return
 	}
-	a.Describe(w.Header())
+	a.Describe(w.Header(), values)
 	out.name(w.Header())
 	if a.Streams() {
 		delivered = d.stream(w, a, out)

@@ -51,6 +51,8 @@ type Reading struct {
 	size int64
 	// whole says that the body was read to its end.
 	whole bool
+	// values are those of the answer's header.
+	values alipayai.Values
 	// room is for the body, where that is short: one allocation with the rest.
 	room [shortBody]byte
 }

@@ -268,7 +268,7 @@ func ask(ctx context.Context, g *alipayai.Gateway, conversation int) (byFallback
 	}
 	defer a.Close(true)
 	described := make(http.Header)
-	a.Describe(described)
+	a.Describe(described, new(alipayai.Values))
 	return described.Get("X-Alipayai-Provider") == fallback, nil
 }
 
