@@ -42,6 +42,8 @@ func (q at) attempt(body []byte) (a *Answer, f *failure.Failure) {
 	r.Translated = native == nil && (q.Native != nil || !q.untouched())
 	x, f := q.p.Send(q.ctx, r)
 	if f != nil {
+		// The upstream is believed that it has done nothing, unless money may hang on it.
+		f.NoRetry = f.NoRetry && (!f.Unprocessed || q.class() == ClassMoney)
 		return nil, f
 	}
 	q.intake.exchange = x

@@ -10,8 +10,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/caddy-alipayai/gateway/alipayai"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/replay"
 )
 
 // net/http repeats requests by itself where it thinks that it may: with an old
@@ -224,4 +227,59 @@ func TestAnswersAreNotCrossed(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// A call that the upstream says, by HTTP/2, that it has not looked at costs nothing, leaves its key free, and the client may
+// repeat it; unless money may hang on it.
+func TestUnprocessedCallsHaveNotExecuted(t *testing.T) {
+	for name, test := range map[string]struct {
+		refuse func(io.Writer, uint32)
+		class  alipayai.Class
+		free   bool
+	}{
+		"GOAWAY": {
+			func(w io.Writer, _ uint32) { writeFrame(w, frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, codeNoError) }, alipayai.ClassInference, true,
+		},
+		"REFUSED_STREAM": {
+			func(w io.Writer, stream uint32) { writeFrame(w, frameReset, stream, 0, 0, 0, codeRefused) }, alipayai.ClassInference, true,
+		},
+		"another error": {
+			func(w io.Writer, stream uint32) { writeFrame(w, frameReset, stream, 0, 0, 0, codeProtocol) }, alipayai.ClassInference, false,
+		},
+		"money": {
+			func(w io.Writer, stream uint32) { writeFrame(w, frameReset, stream, 0, 0, 0, codeRefused) }, alipayai.ClassMoney, false,
+		},
+	} {
+		for of, body := range map[string]string{"whole": chatBody("hello"), "stream": streamBody("hello")} {
+			t.Run(name+", "+of, func(t *testing.T) {
+				server := listen(t, refuseHTTP2(test.refuse))
+				p := plainProvider(t, server.url)
+				p.Transport.(*http.Transport).Protocols = new(http.Protocols)
+				p.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+				r := startGateway(t, p, func(g *alipayai.Gateway) {
+					g.Class = test.class
+					g.Claims = &alipayai.Claims{Store: replay.NewMemoryClaims(time.Now).Within(1 << 20), TTL: time.Hour}
+				})
+				arrive := []int{1, 2}
+				code, status := failure.CodeTruncated, http.StatusBadGateway
+				if !test.free {
+					arrive, code, status = []int{1, 1}, failure.CodeIdempotencyUnresolved, http.StatusConflict
+				}
+				for i, want := range arrive {
+					got := r.post("/v1/chat/completions", body, "Idempotency-Key", "order-1")
+					if i == 0 {
+						wantError(t, got, http.StatusBadGateway, failure.CodeTruncated)
+					} else {
+						wantError(t, got, status, code)
+					}
+					if told := got.header.Get("X-Should-Retry") == "false"; told == test.free {
+						t.Errorf("call %d: the client is told not to repeat it: %v", i+1, told)
+					}
+					if n := server.counted(); n != want {
+						t.Errorf("call %d: %d requests reached the server, want %d", i+1, n, want)
+					}
+				}
+			})
+		}
+	}
 }

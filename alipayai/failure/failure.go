@@ -22,6 +22,8 @@ type Failure struct {
 	// StaleConnection says that a connection broke that was kept since another
 	// request: the upstream has closed it, most likely, before it read this one.
 	StaleConnection bool
+	// Unprocessed says that the upstream has done nothing with the request, by its own word: HTTP/2 has one for that.
+	Unprocessed bool
 	// Final says that the upstream asks not to be asked again, by X-Should-Retry, which OpenAI's and Anthropic's SDKs go by.
 	// A gateway says so of a call that may have executed behind it. So is one that has generated something: see AfterContent.
 	Final bool

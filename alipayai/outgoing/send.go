@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // Send sends req over rt, once. It changes req as [Once] does. What a [Sender] refuses is
@@ -70,6 +71,18 @@ func Once(req *http.Request) {
 	if req.Body == nil || req.Body == http.NoBody {
 		sendNothing(req)
 	}
+}
+
+// Unprocessed reports whether err, of [Send], is the upstream's word by HTTP/2 that it has done nothing with the request, and will not:
+// of a stream that its GOAWAY leaves out, or REFUSED_STREAM (RFC 9113, sections 6.8 and 8.7). Such an error has no type of its
+// own where net/http would have repeated the request (http2shouldRetryRequest in h2_bundle.go, as of Go 1.26).
+func Unprocessed(err error) bool {
+	text := err.Error()
+	if cause, ok := strings.CutPrefix(text, "http2: Transport: cannot retry err ["); ok {
+		text, _, _ = strings.Cut(cause, "] after Request.Body was written")
+	}
+	return text == "http2: Transport received Server's graceful shutdown GOAWAY" ||
+		strings.HasPrefix(text, "stream error: stream ID ") && strings.HasSuffix(text, "; REFUSED_STREAM; received from peer")
 }
 
 // sendNothing gives req an empty body. A body whose ContentLength is 0 has an

@@ -217,7 +217,7 @@ func (x *Exchange) measure(r *Request) {
 
 // measureFailure notes that no answer came, unless that is the client's or the gateway's own doing.
 func (x *Exchange) measureFailure(f *failure.Failure) {
-	if len(x.provider.addresses) > 1 && !f.ClientGone && !f.StaleConnection {
+	if len(x.provider.addresses) > 1 && !f.ClientGone && !f.StaleConnection && !f.Unprocessed {
 		x.provider.Routes.failed(x.address, x.now())
 	}
 }

@@ -250,10 +250,12 @@ func (x *Exchange) roundTrip(r *Request) *failure.Failure {
 			r.Caller.Rejected(p, f.Code)
 			return f
 		}
+		unprocessed := outgoing.Unprocessed(err)
 		if r.Client != nil { // whose sender may want to know more than a failure says
 			err = p.hideError(x.Request, err)
 		}
 		f := failure.OfTransport(x.client, &x.ctx, err, sent)
+		f.Unprocessed = unprocessed && f.Code == failure.CodeTruncated
 		f.StaleConnection = f.Code == failure.CodeTruncated && x.permit.foundClosed(time.Now())
 		x.measureFailure(f)
 		return f
