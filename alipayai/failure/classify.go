@@ -122,6 +122,8 @@ func decide(status int, code string, f *wire.Failure, wait time.Duration) (class
 	switch {
 	case said == AccountExhausted:
 		return said, means // be it a key, a permission, an overload or a limit by its code
+	case said == Blocked && class == Retry:
+		return said, means // whatever else would hear it is a way around that
 	case said == Throttle && restated != 0 && class != RefreshToken:
 		return said, restated // whatever permission, or end, its code is of
 	case said == "" || class != Fail && (!wordless || said == Retry) || credentialCodes[code]:

@@ -71,10 +71,13 @@ var kinds = map[string]kind{
 	"invalid_request_error":        badRequest,
 
 	// OpenAI and Azure.
-	"content_filter":             censored,
-	"content_policy_violation":   censored,
-	codeInvalidPrompt:            censored,
-	"moderation_blocked":         censored,
+	"content_filter":           censored,
+	"content_policy_violation": censored,
+	codeInvalidPrompt:          censored,
+	"moderation_blocked":       censored,
+	// Google's, beside those that are finish reasons as well: https://ai.google.dev/gemini-api/docs/api-errors.
+	"content_blocked": censored, "language": censored, "image_other": censored,
+	"censorship_blocked":         censored, // StepFun's, under 451
 	"rate_limit_exceeded":        throttled,
 	"requests":                   throttled,
 	"tokens":                     throttled,

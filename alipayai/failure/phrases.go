@@ -92,6 +92,7 @@ var sentences = []struct {
 	// (https://github.com/apache/rocketmq-dashboard/issues/2178).
 	{regexp.MustCompile(`^(?:you(?:'ve| have)? exceeded your current quota\b|quota (?:has been )?exceeded(?:$|[.,(]))`), AccountExhausted, 0},
 	{regexp.MustCompile(`^you(?:'ve| have)? (?:reached|exceeded|hit) your (?:\w+ )?usage limit\b`), AccountExhausted, 0}, // Ollama
+	{regexp.MustCompile(`^(?:in|out)put new_sensitive\b`), Blocked, 0},                                                   // see newSensitive
 	// UCloud's and Baidu's, with the code of a bad request: api_doc/common/error-code.md of UCloudDoc-Team/modelverse.
 	{regexp.MustCompile(`^sensitive (?:chat messages|check error)(?:$|[.,(])`), Blocked, 0},
 
@@ -153,7 +154,16 @@ var phrases = map[string]Class{
 	// Moonshot's of a subscription, under 403 permission_error: https://github.com/NanmiCoder/cc-haha/issues/1208.
 	"usage limit for this billing cycle":         AccountExhausted,
 	"output blocked by content filtering policy": Blocked,
+	newSensitive: Blocked, sensitiveWords: Blocked,
 }
+
+// newSensitive is MiniMax's of what goes in or comes out, "input new_sensitive (1026)", under 422 and under 500 api_error
+// (https://github.com/NousResearch/hermes-agent/issues/32421, and CLIProxyAPI's handlers make a 400 of the latter).
+const newSensitive = "put new_sensitive"
+
+// sensitiveWords is new-api's, and that of gateways made of it, under 500 and without its code
+// (https://github.com/NousResearch/hermes-agent/pull/100113).
+const sensitiveWords = "sensitive words detected"
 
 // usageGuidelines is xAI's of what it may not hear. It charges each such request: https://docs.x.ai/developers/models
 // (usage guidelines violation fee).
