@@ -74,11 +74,12 @@ func (s *scanner) choiceMember(e *envelope, c *choice, name []byte) error {
 		if c.reasons++; c.reasons > 1 && (c.finished || v.Kind() == '"') {
 			return errRepeated // clients take the last one, or the first
 		}
-		if err == nil && v.Kind() == '"' && len(v) > len(`""`) {
+		none := IsNoFinish(v)
+		if err == nil && v.Kind() == '"' && !none {
 			c.finished = true
 			e.finish(finishReason(v))
 		}
-		e.loose.is(string(v) == `""`)
+		e.loose.is(none)
 		return err
 	case "native_finish_reason":
 		v, err := s.scalar()

@@ -28,6 +28,8 @@ type placedCall struct {
 	length     int
 	cumulative bool
 	before     int // how many bytes of the piece that came last have come before
+	// shares says that a call before has the same id.
+	shares bool
 }
 
 // MaxToolCalls is how many tool calls an answer may have that is translated, whole or a stream: of each of a stream's the
@@ -47,6 +49,9 @@ func (p *CallPlaces) Chunk() { p.chunk++ }
 
 // Len is how many calls there are.
 func (p *CallPlaces) Len() int { return len(p.calls) }
+
+// SharesID reports whether a call has the id of one before it.
+func (p *CallPlaces) SharesID(call int) bool { return p.calls[call].shares }
 
 // Whole reports whether the arguments of a call are a whole object.
 func (p *CallPlaces) Whole(call int) bool { return p.calls[call].end.reached() }
@@ -68,6 +73,10 @@ func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
 	if !known && place == NoPlace && len(p.calls) > 0 && p.calls[len(p.calls)-1].goesOn(name, arguments) {
 		call, known = len(p.calls)-1, true
 	}
+	if !known && place != NoPlace && id == "" && name == "" && p.lacksArguments(arguments) {
+		call, known = len(p.calls)-1, true
+		p.at[place] = call
+	}
 	if !known || p.calls[call].another(id, name, arguments) || p.calls[call].again(id, name, p.chunk) {
 		call = p.begin(place)
 	}
@@ -80,6 +89,7 @@ func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
 		if p.byID == nil {
 			p.byID = make(map[string]int)
 		}
+		_, c.shares = p.byID[id]
 		p.byID[id] = call
 	}
 	if c.name == "" {
@@ -88,6 +98,13 @@ func (p *CallPlaces) Place(place int, id, name, arguments string) (call int) {
 	c.before = c.repeated(arguments)
 	c.write(arguments[c.before:])
 	return call
+}
+
+// lacksArguments reports whether a piece has arguments that the last call lacks: what names no call at the index of none is of that one,
+// which may have begun at another's (https://github.com/agno-agi/agno/pull/8880 of DeepSeek).
+func (p *CallPlaces) lacksArguments(arguments string) bool {
+	last := len(p.calls) - 1
+	return last >= 0 && p.calls[last].name != "" && !p.Whole(last) && strings.TrimSpace(arguments) != ""
 }
 
 // Again is how many bytes of the arguments of the piece that a call had last have come before: see [placedCall.repeated].

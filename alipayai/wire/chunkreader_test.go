@@ -221,6 +221,8 @@ func TestChoicesThatGoOn(t *testing.T) {
 		"goes on":                 {[]string{chunk(more), chunk(stop), chunk(more)}, false},
 		"goes on and finishes":    {[]string{chunk(stop), chunk(more), chunk(stop)}, true},
 		"content with the reason": {[]string{chunk(`{"index":0,"delta":{"content":"z"},"finish_reason":"stop"}`)}, true},
+		"a reason that is none":   {[]string{chunk(`{"index":0,"delta":{"content":"z"},"finish_reason":"null"}`)}, false},
+		"one after such reasons":  {[]string{chunk(`{"index":0,"delta":{"content":"z"},"finish_reason":"null"}`), chunk(stop)}, true},
 		"usage after it":          {[]string{chunk(stop), `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`}, true},
 		"nothing after it":        {[]string{chunk(stop), chunk(`{"index":0,"delta":{}}`)}, true},
 		"another choice":          {[]string{chunk(stop), chunk(`{"index":1,"delta":{"content":"y"}}`)}, false},

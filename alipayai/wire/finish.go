@@ -106,6 +106,16 @@ func FinishWord(finishReason string) string {
 	return finishReason
 }
 
+// IsNoFinish reports whether a finish reason, a JSON string, is one for none: empty, or DashScope's word for it, which stands in each of
+// its events but the last, and which what is made of it passes on (relay/adaptor/ali/main.go of songquanpeng/one-api).
+func IsNoFinish(v jsontext.Value) bool {
+	switch string(v) {
+	case `""`, `"null"`, `"None"`:
+		return true
+	}
+	return false
+}
+
 // EndingOf says what a finish reason means. An answer that names none, as embeddings do, is whole.
 func EndingOf(finishReason string) Ending {
 	if finishReason == "" {

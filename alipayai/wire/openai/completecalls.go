@@ -15,7 +15,9 @@ import (
 // callCompleter gives tool calls what some servers leave out of them, and no client can do without:
 //
 //   - an id, by which its result is told from others: https://github.com/anomalyco/opencode/pull/47954,
-//     https://github.com/binaricat/Netcatty/pull/1007.
+//     https://github.com/binaricat/Netcatty/pull/1007. Of calls that share one, each but the first has another: what answers them, and
+//     every later request, is refused otherwise (https://github.com/HKUDS/nanobot/pull/3943 of DeepSeek and GLM,
+//     https://github.com/OpenRouterTeam/ai-sdk-provider/pull/471 of Gemini).
 //   - in a stream an index, by which its pieces are: https://github.com/openai/openai-python/issues/2806 and
 //     https://github.com/anomalyco/opencode/issues/17902 of Gemini, https://github.com/ollama/ollama/issues/7881,
 //     https://github.com/vercel/ai/issues/7238. Where calls share one, as all do that Ollama and Gemini make at once
@@ -124,7 +126,7 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 		of.named = of.named || p.name != "" && !wire.IsNoName(p.name)
 		var more []byte
 		if streamed && (p.index != wire.NoPlace || p.name != "" || p.arguments != "") {
-			if index := of.index(n); index != p.index {
+			if index := of.index(n); index != p.index || p.indexAt != (span{}) && !wire.IsWhole(e.text(p.indexAt)) {
 				more = appendOrReplace(e, more, p.indexAt, "index", strconv.AppendInt(nil, int64(index), 10))
 			}
 		}
@@ -141,7 +143,7 @@ func (c *callCompleter) calls(e *edits, choice string, calls []span, streamed bo
 				e.leaveOut(e.members(p.nameIn), "name")
 			}
 		}
-		if lacksID && p.id == "" && p.name != "" && !wire.IsNoName(p.name) {
+		if lacksID && (p.id == "" || begins && places.SharesID(n)) && p.name != "" && !wire.IsNoName(p.name) {
 			more = appendOrReplace(e, more, p.idAt, "id", quote(c.callID(choice, n)))
 		}
 		switch {

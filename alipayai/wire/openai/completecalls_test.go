@@ -141,6 +141,18 @@ func TestCompletedStreams(t *testing.T) {
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
 			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":""}}`, `{"index":1,"function":{"arguments":"{\"z\":1}"}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`},
 		},
+		"https://github.com/HKUDS/nanobot/pull/3943": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"a","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":1,"id":"a","function":{"arguments":"}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"` + second + `","type":"function","function":{"name":"g","arguments":"{"}}`, `{"index":1,"function":{"arguments":"}"}}`},
+		},
+		"https://github.com/agno-agi/agno/pull/8880": {
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":0,"id":"b","type":"function","function":{"name":"g","arguments":""}}`, `{"index":1,"function":{"arguments":"{\"z\":"}}`, `{"index":1,"function":{"arguments":"1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":""}}`, `{"index":1,"function":{"arguments":"{\"z\":"}}`, `{"index":1,"function":{"arguments":"1}"}}`},
+		},
+		"an index in other digits": {
+			[]string{`{"index":0.0,"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"index":0.0,"function":{"arguments":"}"}}`, `{"index":1e0,"id":"b","type":"function","function":{"name":"g","arguments":"{\"z\":1}"}}`},
+			[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{"}}`, `{"index":0,"function":{"arguments":"}"}}`, `{"index":1,"id":"b","type":"function","function":{"name":"g","arguments":"{\"z\":1}"}}`},
+		},
 		"code in the place of arguments": {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"python","arguments":"d = {}"}}`, `{"index":0,"function":{"arguments":"\n[1]"}}`, `{"index":0,"function":{"arguments":"; print(d)"}}`}, nil},
 		"all there":                      {[]string{`{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}`, `{"index":0,"function":{"arguments":"{\"z\":1}"}}`}, nil},
 		"odd":                            {[]string{`null,{},7,{"function":null},{"index":0}`, `{"index":0,"function":{"name":"null"}}`}, nil},
@@ -190,9 +202,10 @@ func TestCompletedAnswers(t *testing.T) {
 		"https://github.com/ggml-org/llama.cpp/issues/20198": {`[{"id":"a","type":"function","function":{"name":"f","arguments":{"a": "\"\ud83d"}}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"a\": \"\\\"\\ud83d\"}"}}]`},
 		"null for arguments": {`[{"id":"a","type":"function","function":{"arguments":null,"name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
 		// No arguments, as many servers write them for a function that takes none.
-		"https://github.com/openai/openai-agents-js/issues/664": {`[{"id":"a","type":"function","function":{"name":"f","arguments":""}},{"id":"b","type":"function","function":{"name":"f","arguments":" \n"}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]`},
-		"https://github.com/simonw/llm/issues/1521":             {`[{"id":"a","type":"function","function":{"name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
-		"https://github.com/graniet/llm/issues/67":              {`[{"id":"a","function":{"name":"f","arguments":"{}"},"index":0}]`, `[{"type":"function","id":"a","function":{"name":"f","arguments":"{}"},"index":0}]`},
+		"https://github.com/openai/openai-agents-js/issues/664":      {`[{"id":"a","type":"function","function":{"name":"f","arguments":""}},{"id":"b","type":"function","function":{"name":"f","arguments":" \n"}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]`},
+		"https://github.com/simonw/llm/issues/1521":                  {`[{"id":"a","type":"function","function":{"name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
+		"https://github.com/graniet/llm/issues/67":                   {`[{"id":"a","function":{"name":"f","arguments":"{}"},"index":0}]`, `[{"type":"function","id":"a","function":{"name":"f","arguments":"{}"},"index":0}]`},
+		"https://github.com/OpenRouterTeam/ai-sdk-provider/pull/471": {`[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]`, `[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"` + second + `","type":"function","function":{"name":"f","arguments":"{}"}}]`},
 		"no input":      {`[{"id":"a","type":"custom","custom":{"name":"f"}}]`, ""},
 		"an empty type": {`[{"id":"a","type":"","function":{"arguments":"{}","name":"f"}}]`, `[{"id":"a","type":"function","function":{"arguments":"{}","name":"f"}}]`},
 		"an input":      {`[{"id":"a","type":"custom","custom":{"name":"f","input":null}}]`, ""},

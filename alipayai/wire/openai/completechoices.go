@@ -137,7 +137,10 @@ func (c *choiceCompleter) choice(e *edits, choice span, place int, streamed bool
 		more = appendOrReplace(e, more, indexAt, "index", []byte(index))
 	}
 	begins := streamed && c.first(number)
-	said, before := translate.Unquote(e.text(finish)), c.begunCalls(index)
+	said, before, none := translate.Unquote(e.text(finish)), c.begunCalls(index), wire.IsNoFinish(e.text(finish))
+	if none {
+		said = ""
+	}
 	c.ends = said != ""
 	c.cut = wire.EndingOf(wire.FinishWord(said)) == wire.EndingCut
 	switch v := e.text(delta); {
@@ -161,7 +164,7 @@ func (c *choiceCompleter) choice(e *edits, choice span, place int, streamed bool
 		e.insert(members[0].key.start, more)
 	}
 	switch word := wire.FinishWord(said); {
-	case string(e.text(finish)) == `""`:
+	case none:
 		e.replace(finish, null)
 	case c.called(index) && isCalling(said) && !(c.chosen && said == "stop"):
 		e.replace(finish, []byte(`"tool_calls"`))

@@ -80,6 +80,10 @@ func TestLooseChunks(t *testing.T) {
 			`{` + fullHead + `"choices":[{"index":0,"delta":{"role":"assistant","content":" Hello"},"finish_reason":""}]}`,
 			`{` + fullHead + `"choices":[{"index":0,"delta":{"role":"assistant","content":" Hello"},"finish_reason":null}]}`,
 		},
+		"https://github.com/songquanpeng/one-api/blob/main/relay/adaptor/ali/main.go": {
+			`{` + fullHead + `"choices":[{"index":0,"delta":{"role":"assistant","content":" Hello"},"finish_reason":"null"}]}`,
+			`{` + fullHead + `"choices":[{"index":0,"delta":{"role":"assistant","content":" Hello"},"finish_reason":null}]}`,
+		},
 		"https://github.com/BoundaryML/baml/pull/1746": {
 			`{"id":"c","object":"chat.completion.chunk","created":1744857525.254391,"model":"m","choices":[` + fullChoice + `]}`,
 			`{"id":"c","object":"chat.completion.chunk","created":1744857525,"model":"m","choices":[` + fullChoice + `]}`,
