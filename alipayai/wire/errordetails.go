@@ -10,8 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// quotedHeaders reads, of the header fields that OpenRouter quotes, X-RateLimit-Reset in milliseconds since 1970, and Retry-After in
-// seconds.
+// quotedHeaders reads, of the header fields that OpenRouter quotes, X-RateLimit-Reset, and Retry-After in seconds.
 func quotedHeaders(headers jsontext.Value) (reset time.Time, wait time.Duration) {
 	if headers.Kind() != '{' {
 		return time.Time{}, 0
@@ -22,9 +21,7 @@ func quotedHeaders(headers jsontext.Value) (reset time.Time, wait time.Duration)
 		switch {
 		case strings.EqualFold(string(name), "X-RateLimit-Reset"):
 			v, err := s.scalar()
-			if n, perr := strconv.ParseInt(scalarText(v), 10, 64); perr == nil && n >= 1e12 && n < 1e13 {
-				reset = time.UnixMilli(n)
-			}
+			reset = resetTime(v)
 			return err
 		case strings.EqualFold(string(name), "Retry-After"):
 			v, err := s.scalar()
@@ -35,6 +32,24 @@ func quotedHeaders(headers jsontext.Value) (reset time.Time, wait time.Duration)
 		return err
 	})
 	return reset, wait
+}
+
+// resetTime reads when a limit is renewed: a date (RFC 3339), or a time since 1970 in milliseconds or seconds, of which OpenRouter has
+// sent both (https://github.com/everruns/everruns/pull/2280). Zero for anything else.
+func resetTime(v jsontext.Value) time.Time {
+	text := scalarText(v)
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil || n < 1e9 || n >= 1e13:
+		return time.Time{}
+	case n < 1e12:
+		return time.Unix(n, 0)
+	default:
+		return time.UnixMilli(n)
+	}
 }
 
 // details reads error_code of Anthropic's, which are an object, and, among those of Google's errors, reason of a google.rpc.ErrorInfo, retryDelay of a google.rpc.RetryInfo, a protobuf

@@ -57,6 +57,8 @@ func (s *scanner) errorObjectMember(p *errorParts, name []byte) (err error) {
 		return err
 	case "metadata":
 		return s.eachMember(func(name []byte) error { return s.errorMetadata(p, name) })
+	case "retry_after", "retry_after_seconds", "retry_after_ms", "reset_at", "resets_at":
+		return s.errorWait(p, string(name))
 	case "error": // what a server behind it has said
 		if s.is('{') {
 			p.inner, err = s.errorObject()
@@ -68,6 +70,21 @@ func (s *scanner) errorObjectMember(p *errorParts, name []byte) (err error) {
 		return err
 	}
 	_, err = s.skip()
+	return err
+}
+
+// errorWait reads how long a failure lasts, in seconds or milliseconds, or when it ends, as gateways say beside its message: OmniRoute
+// (https://github.com/diegosouzapw/OmniRoute/pull/14188) and what they pass on (https://github.com/decolua/9router/pull/2879).
+func (s *scanner) errorWait(p *errorParts, name string) error {
+	v, err := s.scalar()
+	switch name {
+	case "reset_at", "resets_at":
+		p.ResetAt = resetTime(v)
+	case "retry_after_ms":
+		p.RetryAfter = cmp.Or(p.RetryAfter, retryAfter(v, time.Millisecond))
+	default:
+		p.RetryAfter = cmp.Or(p.RetryAfter, retryAfter(v, time.Second))
+	}
 	return err
 }
 

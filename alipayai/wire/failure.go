@@ -46,7 +46,7 @@ type Failure struct {
 	// retry_after_seconds or among the headers that it quotes: https://github.com/NousResearch/hermes-agent/issues/102517. A week at
 	// most; 0 where it is not said.
 	RetryAfter time.Duration
-	// ResetAt is when the limit is renewed, where OpenRouter has it: in error.metadata.headers.
+	// ResetAt is when the limit is renewed, where OpenRouter has it, in error.metadata.headers, or others do: see errorWait.
 	ResetAt time.Time
 	// NotOfAPI says that the body is no JSON and has no words, as HTML or nothing: what stands before the API has answered.
 	NotOfAPI bool
