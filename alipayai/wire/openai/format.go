@@ -101,6 +101,11 @@ type stream struct {
 // Decode implements wire.StreamDecoder.
 func (s *stream) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
 	chunk, err := s.chunks.Read(event)
+	if err != nil && s.chunks.Finished() && !bytes.HasPrefix(bytes.TrimSpace(event.Data), []byte("{")) {
+		// Behind an answer that is whole, what is no chunk is another word for its end, as [ALL DONE] and "[DONE" are
+		// (https://github.com/acheong08/ChatGPT-to-API/issues/14, https://github.com/open-webui/pipelines/issues/297).
+		return dst, wire.Chunk{}, nil
+	}
 	chunk.Unfinished = chunk.Done && s.chunks.Unfinished()
 	s.hasIDs = s.hasIDs || event.HasID
 	ownUsage := s.withoutUsage && !chunk.HasChoices && (chunk.Usage.OK || chunk.Usage.Implausible)
