@@ -24,6 +24,19 @@ func opened(stream byte) string {
 	return "\x00\x00\x04\x08\x00\x00\x00\x00" + string([]byte{stream}) + "\x00\x00\x00\x01"
 }
 
+// post sends a body, and takes the head of an answer.
+func post(ctx context.Context, rt http.RoundTripper, url, body string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := Send(rt, req)
+	if err == nil {
+		err = resp.Body.Close()
+	}
+	return err
+}
+
 // An HTTP/2 upstream may take as little at once as it wants: each request arrives once, and one whose body it never takes ends
 // when its time is over.
 func TestNarrowHTTP2(t *testing.T) {
@@ -54,15 +67,7 @@ func TestNarrowHTTP2(t *testing.T) {
 				ask := func(body string, within time.Duration) error {
 					ctx, cancel := context.WithTimeout(t.Context(), within)
 					defer cancel()
-					req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-					if err != nil {
-						return err
-					}
-					resp, err := Send(transport, req)
-					if err == nil {
-						err = resp.Body.Close()
-					}
-					return err
+					return post(ctx, transport, url, body)
 				}
 				if err := ask("", patient); err != nil { // the settings have come then
 					t.Fatal(err)
@@ -124,16 +129,7 @@ func TestConnectionFullByThen(t *testing.T) {
 				ask := func(connected func()) error {
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 					defer cancel()
-					holding := &holdsUntil{refusing: refusing{Context: ctx}, connected: connected}
-					req, err := http.NewRequestWithContext(holding, http.MethodPost, url, strings.NewReader("{}"))
-					if err != nil {
-						return err
-					}
-					resp, err := Send(transport, req)
-					if err == nil {
-						err = resp.Body.Close()
-					}
-					return err
+					return post(&holdsUntil{refusing: refusing{Context: ctx}, connected: connected}, transport, url, "{}")
 				}
 				if err := ask(func() {}); err != nil {
 					t.Fatal(err)

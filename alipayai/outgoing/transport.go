@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,9 +159,10 @@ func (t *Transport) byNetHTTP(req *http.Request) (p *connections, resp *http.Res
 
 // unwritten reports whether net/http has given a request up of which it wrote nothing. A connection of HTTP/2 that it chose takes no
 // more requests by then, as SETTINGS or a GOAWAY have come; it would go on with another one, but has closed the body and
-// finds no GetBody. No other error of a request as [Once] makes it says so (rewindBody in transport.go, as of Go 1.26).
+// finds no GetBody. No other error of a request as [Once] makes it is this one (rewindBody in transport.go, as of Go 1.26), though one
+// may hold the same words, of what an upstream has written into a GOAWAY.
 func unwritten(err error) bool {
-	return strings.Contains(err.Error(), "cannot rewind body after connection loss")
+	return err.Error() == "net/http: cannot rewind body after connection loss"
 }
 
 // refuse closes a connection of net/http's that nothing must be written to, unless

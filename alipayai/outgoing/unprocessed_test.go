@@ -2,7 +2,6 @@ package outgoing
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -29,15 +28,7 @@ func TestUnprocessed(t *testing.T) {
 					ask := func() error {
 						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 						defer cancel()
-						req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("{}"))
-						if err != nil {
-							return err
-						}
-						resp, err := Send(transport, req)
-						if err == nil {
-							err = resp.Body.Close()
-						}
-						return err
+						return post(ctx, transport, url, "{}")
 					}
 					if err := ask(); err != nil { // what ends the first stream of a connection might end the first of the next
 						t.Fatal(err)

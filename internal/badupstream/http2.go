@@ -110,6 +110,10 @@ func HTTP2Faults() map[string]*Server {
 			c.Answer(stream, false)
 			c.GoAway(0, 0)
 		},
+		"GOAWAY which quotes net/http, includes it, and closed": func(c *Conn, stream uint32) {
+			c.frame(frameGoAway, 0, 0, append(binary.BigEndian.AppendUint64(nil, uint64(stream)<<32), "net/http: cannot rewind body after connection loss"...))
+			c.Hangup()
+		},
 		"what is not HTTP/2": func(c *Conn, _ uint32) { c.Say("HTTP/1.1 400 Bad Request\r\n\r\n") },
 	}
 	for code, name := range codes {
