@@ -35,6 +35,9 @@ func Pending(body []byte, judge func() *failure.Failure) *Verdict {
 
 // Await waits for the verdict, and gives the failure of a call that must not be sent.
 func (v *Verdict) Await(ctx context.Context) *failure.Failure {
+	if v.known() { // also where the client has left meanwhile: what has been sent may have executed
+		return v.failed
+	}
 	select {
 	case <-v.done:
 		return v.failed
