@@ -340,6 +340,7 @@ func (c *call) commit(a *Answer) *Answer {
 		return a
 	}
 	now := c.g.Now()
+	c.trial.begin(a)
 	c.startRecording(a, now)
 	c.Seen.begin(a, now)
 	if a.stream != nil {

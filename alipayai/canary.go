@@ -111,6 +111,8 @@ type trial struct {
 	// asked says that provider was asked, and failed what became of that; nil for an answer.
 	asked  bool
 	failed *failure.Failure
+	// answer is what the client is given; nil before.
+	answer *Answer
 	// tools are the tool calls of its stream.
 	tools toolcheck.Collector
 }
@@ -133,7 +135,15 @@ func (t *trial) collect(p *upstream.Provider, events []byte) {
 	}
 }
 
-// settle tells the canary what became of in at its arm: the answer a, if it was that, and the outcome.
+// begin notes the answer that the client is given, which is that of a pack where the call went by one.
+func (t *trial) begin(a *Answer) {
+	if t != nil {
+		t.answer = a
+	}
+}
+
+// settle tells the canary what became of in at its arm: the answer, if it was that, which is a where the client is given none, and the
+// outcome.
 func (t *trial) settle(in *Call, a *Answer, out *Outcome) {
 	if t == nil || !t.asked {
 		return
@@ -143,6 +153,9 @@ func (t *trial) settle(in *Call, a *Answer, out *Outcome) {
 	case f == nil:
 		if out.Status >= http.StatusBadRequest && out.Code == "" { // it asks for payment
 			return
+		}
+		if t.answer != nil {
+			a = t.answer
 		}
 		t.judge(in, a, &o)
 		if out.FirstByte > 0 && !t.sent.IsZero() {

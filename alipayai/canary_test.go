@@ -81,29 +81,35 @@ func TestCanaryJudgesCalls(t *testing.T) {
 		"a compliance block":       {1, "predict future income", false, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1, Bad: 1}}},
 		"filtered":                 {1, "[[fault:finish_reason=content_filter]] hello", false, false, map[canary.Guard]canary.Tally{canary.Errors: {Trials: 1}, canary.Blocked: {Trials: 1, Bad: 1}}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			k := newTrial(t, true)
-			_, edit := withCanary(t, k, sandbox.Config{APIVersion: tt.version, Mode: sandbox.Production})
-			r := newRig(t, sandbox.Config{}, edit)
-			tools := ""
-			if tt.tools {
-				tools = weatherTool
-			}
-			body := fmt.Sprintf(`{"model":"alipay-fin-1","messages":[{"role":"user","content":%q}],"stream":%v%s}`, tt.prompt, tt.stream, tools)
-			resp, err := r.client.Post(r.url+chatPath, "application/json", strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			readAll(resp)
-			if o := <-r.seen.settled; o.Canary != "candidate" {
-				t.Errorf("the arm is %q", o.Canary)
-			}
-			for _, g := range []canary.Guard{canary.Errors, canary.ToolCalls, canary.Blocked} {
-				if got := k.Totals()[g]; got[canary.Candidate] != tt.want[g] || got[canary.Stable].Trials != 0 {
-					t.Errorf("%s: %+v, want %+v of the candidate alone", g, got, tt.want[g])
+		for _, packs := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, packs %v", name, packs), func(t *testing.T) {
+				k := newTrial(t, true)
+				_, edit := withCanary(t, k, sandbox.Config{APIVersion: tt.version, Mode: sandbox.Production})
+				r := newRig(t, sandbox.Config{}, edit, func(g *alipayai.Gateway) {
+					if packs {
+						g.Packs = &alipayai.Packs{MaxWait: time.Millisecond, Verify: -1}
+					}
+				})
+				tools := ""
+				if tt.tools {
+					tools = weatherTool
 				}
-			}
-		})
+				body := fmt.Sprintf(`{"model":"alipay-fin-1","user":"u1","messages":[{"role":"user","content":%q}],"stream":%v%s}`, tt.prompt, tt.stream, tools)
+				resp, err := r.client.Post(r.url+chatPath, "application/json", strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				readAll(resp)
+				if o := <-r.seen.settled; o.Canary != "candidate" {
+					t.Errorf("the arm is %q", o.Canary)
+				}
+				for _, g := range []canary.Guard{canary.Errors, canary.ToolCalls, canary.Blocked} {
+					if got := k.Totals()[g]; got[canary.Candidate] != tt.want[g] || got[canary.Stable].Trials != 0 {
+						t.Errorf("%s: %+v, want %+v of the candidate alone", g, got, tt.want[g])
+					}
+				}
+			})
+		}
 	}
 }
 
