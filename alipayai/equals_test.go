@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -358,4 +359,29 @@ func TestEqualsThatAreNot(t *testing.T) {
 // priced costs so much for each request, of any model.
 func priced(request price.Amount) *alipayai.Priced {
 	return &alipayai.Priced{Book: price.Book{Any: &price.Price{Currency: "CNY", Request: request}}, Estimate: new(price.Estimate)}
+}
+
+// A call that a panic breaks off is not one that its provider is waited for.
+func TestPanicsLeaveNoCallInFlight(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		latencies := new(balance.Latencies)
+		panics := func(*http.Request) (*http.Response, error) { panic("any") }
+		s := perform(t, [][]turn{{panics}, {panics}}, joined(2, 0, func(b *alipayai.Balance) { b.Policy, b.Latencies = balance.Fastest, latencies }))
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			r := httptest.NewRequest(http.MethodPost, chatPath, strings.NewReader(chatBody("hello")))
+			r.Header.Set("Content-Type", "application/json")
+			serve(s.gateway, httptest.NewRecorder(), r, "acme")
+		}()
+		testwait.Pass(time.Hour)
+		for _, p := range s.gateway.Providers {
+			if cost := latencies.Cost(p.Name, time.Now()); cost >= 1 {
+				t.Errorf("%s costs %v with no call under way", p.Name, cost)
+			}
+		}
+	})
 }

@@ -153,12 +153,12 @@ func (q at) tryEqual(others []*upstream.Provider, alternatives bool) (*Answer, *
 	}
 	q.route.leftAt = time.Time{}
 	b.Latencies.Begin(q.p.Name)
+	var took time.Duration
+	defer func() { b.Latencies.End(q.p.Name, q.g.Now(), took) }() // of a panic too: it outlives the call
 	a, f := q.try(alternatives)
-	now, took := q.g.Now(), time.Duration(0)
 	if !q.route.leftAt.IsZero() && (f == nil || f.TimedOut()) {
-		took = now.Sub(q.route.leftAt)
+		took = q.g.Now().Sub(q.route.leftAt)
 	}
-	b.Latencies.End(q.p.Name, now, took)
 	return a, f
 }
 
