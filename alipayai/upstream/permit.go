@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,8 +25,8 @@ type permit struct {
 	latest time.Time
 	// connected says that there was a connection to write the request to, and that it might be written.
 	connected atomic.Bool
-	// reused is when a connection was there that had idled, in Unix
-	// nanoseconds; 0 for a new one, and for one that carries several requests
+	// reused is when a connection was there that had idled, in
+	// nanoseconds after began, which no setting of the clock changes; 0 for a new one, and for one that carries several requests
 	// at once.
 	reused atomic.Int64
 	// answering says that bytes of an answer have come: the request was read.
@@ -150,7 +151,7 @@ func (x *sender) Connected(conn net.Conn, idled bool) error {
 	}
 	var reused int64
 	if idled && !multiplexed(conn) {
-		reused = now.UnixNano()
+		reused = cmp.Or(int64(now.Sub(began)), 1)
 	}
 	d.reused.Store(reused) // net/http may have had another one before
 	d.connected.Store(true)
@@ -243,7 +244,7 @@ func (d *permit) correct() {
 func (d *permit) foundClosed(now time.Time) bool {
 	const soon = time.Second
 	reused := d.reused.Load()
-	return reused != 0 && !d.answering.Load() && now.Sub(time.Unix(0, reused)) < soon
+	return reused != 0 && !d.answering.Load() && now.Sub(began)-time.Duration(reused) < soon
 }
 
 // multiplexed reports whether a connection over TLS carries several requests at
