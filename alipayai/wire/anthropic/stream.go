@@ -14,7 +14,8 @@ func (f *Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
 	return &decoder{chunks: chunkWriter{created: f.created(), includeUsage: ask.IncludeUsage}, index: -1}
 }
 
-// decoder is where a stream stands. What it keeps does not grow with the stream, but for what the open text cites.
+// decoder is where a stream stands. What it keeps does not grow with the stream, but for what the open text cites, and where its
+// tool calls stand.
 type decoder struct {
 	chunks chunkWriter
 	state  state
@@ -27,10 +28,8 @@ type decoder struct {
 
 	index int    // of the block that is open or was last, -1: none
 	kind  string // of the block that is open, empty if it has no counterpart
-	calls int    // tool calls begun
+	calls []openCall
 	cites sources
-	// input is what the open tool call has for its arguments unless deltas give some.
-	input jsontext.Value
 }
 
 // state is what may come next.
@@ -81,8 +80,8 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 		step, in = d.delta, inBlock
 	case "content_block_stop":
 		if d.state == betweenBlocks || d.state == inBlock && e.index != d.index {
-			// Of a block that has ended, or never began: https://github.com/QuantumNous/new-api/issues/5482.
-			return dst, wire.Chunk{}, nil
+			// Of a block that has ended, or never began (https://github.com/QuantumNous/new-api/issues/5482), or of a call beside the open one.
+			return d.leaveCall(dst, d.callAt(e.index))
 		}
 		step, in = d.stopBlock, inBlock
 	case "message_delta":
@@ -112,18 +111,18 @@ func (d *decoder) opened(dst []byte, e event) ([]byte, wire.Chunk, error) {
 }
 
 // unopened reads a delta of a block that has not begun, or is not the open one. A text needs no beginning
-// (https://github.com/ankitcharolia/kiro-gateway/issues/74); a tool call does, which has its name there.
+// (https://github.com/ankitcharolia/kiro-gateway/issues/74); a tool call does, which has its name there, but several may be under way.
 func (d *decoder) unopened(dst []byte, e event) (_ []byte, last wire.Chunk, err error) {
-	kind, _, err := readDelta(e.delta)
+	kind, added, err := readDelta(e.delta)
 	if err != nil {
 		return dst, wire.Chunk{}, err
 	}
 	of := blockOf(kind)
 	if of == "tool_use" {
-		return dst, wire.Chunk{}, malformed("a delta is not of the open block")
+		return d.arguments(dst, d.callAt(e.index), added)
 	}
 	if d.state == inBlock && of != d.kind {
-		if dst, last, err = d.leaveBlock(dst); err != nil {
+		if dst, last, err = d.leaveBlock(dst, false); err != nil {
 			return dst, wire.Chunk{}, err
 		}
 	}
@@ -137,7 +136,7 @@ func (d *decoder) unopened(dst []byte, e event) (_ []byte, last wire.Chunk, err 
 
 // nextBlock begins a block where the one before it has no content_block_stop: some servers leave that out.
 func (d *decoder) nextBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
-	dst, last, err := d.leaveBlock(dst)
+	dst, last, err := d.leaveBlock(dst, false)
 	if err != nil {
 		return dst, wire.Chunk{}, err
 	}
@@ -209,9 +208,9 @@ func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	case "thinking":
 		return d.text(dst, "reasoning_content", b.thinking)
 	case "tool_use":
-		d.calls++
-		d.input = b.input.Clone()
-		return d.chunks.call(dst, d.calls-1, b.callID(d.calls-1), b.name), d.content(), nil
+		n := len(d.calls)
+		d.calls = append(d.calls, openCall{index: e.index, input: b.input.Clone()})
+		return d.chunks.call(dst, n, b.callID(n), b.name), d.content(), nil
 	case "fallback":
 		d.usage.hop(&b)
 	}
@@ -238,7 +237,7 @@ func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	case of == "thinking":
 		return d.text(dst, "reasoning_content", v)
 	}
-	return d.arguments(dst, v)
+	return d.arguments(dst, len(d.calls)-1, v)
 }
 
 // readDelta gives the kind of a delta and what it adds, nothing for null: a string, or of a citation an object.
@@ -289,19 +288,20 @@ func (d *decoder) stopBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	if e.index != d.index {
 		return dst, wire.Chunk{}, malformed("the block that ends is not the open one")
 	}
-	return d.leaveBlock(dst)
+	return d.leaveBlock(dst, true)
 }
 
-func (d *decoder) leaveBlock(dst []byte) ([]byte, wire.Chunk, error) {
+// leaveBlock leaves the open block, which has been told to end, or is passed over for another one.
+func (d *decoder) leaveBlock(dst []byte, told bool) ([]byte, wire.Chunk, error) {
 	d.state = betweenBlocks
 	d.cites.leave()
 	if cites := d.cites.take(); cites != nil {
 		return d.chunks.delta(dst, `{"annotations":`, string(cites), "}"), d.chunk(), nil
 	}
-	if d.input == nil {
-		return dst, wire.Chunk{}, nil
+	if n := len(d.calls) - 1; d.kind == "tool_use" && (told || d.calls[n].isWhole()) {
+		return d.leaveCall(dst, n)
 	}
-	return d.arguments(dst, translate.Quote(nil, string(d.input)))
+	return dst, wire.Chunk{}, nil
 }
 
 func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
@@ -323,8 +323,8 @@ func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 		return dst, wire.Chunk{}, asMalformed(err)
 	}
 	var chunk wire.Chunk
-	if d.state == concluding && d.input != nil { // the block before has no content_block_stop
-		dst, chunk, err = d.arguments(dst, translate.Quote(nil, string(d.input)))
+	if d.state == concluding {
+		dst, chunk, err = d.leaveCalls(dst)
 	}
 	chunk.Model, chunk.Usage = d.model, d.usage.wire()
 	return dst, chunk, err
@@ -333,7 +333,7 @@ func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 func (d *decoder) stop(dst []byte, _ event) ([]byte, wire.Chunk, error) {
 	d.state = ended
 	chunk := d.chunk()
-	chunk.FinishReason, chunk.Done = finishReason(d.stopReason, d.calls), true
+	chunk.FinishReason, chunk.Done = finishReason(d.stopReason, len(d.calls)), true
 	if d.refusal != nil {
 		dst = d.chunks.text(dst, "refusal", d.refusal)
 	}
@@ -352,18 +352,6 @@ func (d *decoder) text(dst []byte, field string, v jsontext.Value) ([]byte, wire
 		d.cites.say(v)
 	}
 	return d.chunks.text(dst, field, v), d.content(), nil
-}
-
-// arguments gives a piece of the open tool call's arguments, nothing for an empty one.
-func (d *decoder) arguments(dst []byte, v jsontext.Value) ([]byte, wire.Chunk, error) {
-	if v.Kind() != '"' {
-		return dst, wire.Chunk{}, malformed("a delta without its JSON")
-	}
-	if len(translate.Characters(v)) == 0 {
-		return dst, wire.Chunk{}, nil
-	}
-	d.input = nil
-	return d.chunks.arguments(dst, d.calls-1, v), d.content(), nil
 }
 
 func (d *decoder) chunk() wire.Chunk {
