@@ -176,7 +176,7 @@ func (a *answer) completion(created int64) []byte {
 	if a.stopReason == "" {
 		out = append(out, "null"...)
 	} else {
-		out = translate.Quote(out, finishReason(a.stopReason, a.calls))
+		out = translate.Quote(out, finishWord(finishReason(a.stopReason, a.calls)))
 	}
 	out = append(out, "}]"...)
 	if a.usage.ok {
@@ -323,7 +323,7 @@ func orEmpty(v *jsontext.Value, empty string) {
 }
 
 // finishReason gives OpenAI's word for a stop reason of an answer with so many calls. The API itself has been seen to stop for a
-// tool without one (https://github.com/earendil-works/pi/issues/9681).
+// tool without one (https://github.com/earendil-works/pi/issues/9681). A word that is not the API's stays.
 func finishReason(stopReason string, calls int) string {
 	switch stopReason {
 	case "end_turn", "stop_sequence":
@@ -339,6 +339,15 @@ func finishReason(stopReason string, calls int) string {
 		return "content_filter"
 	}
 	return stopReason
+}
+
+// finishWord is a finish reason as clients get it: servers that translate pass on words of others, for which there is one of OpenAI's
+// unless the answer was broken off (see [wire.IsBrokenOff]).
+func finishWord(finishReason string) string {
+	if wire.IsBrokenOff(finishReason) {
+		return finishReason
+	}
+	return wire.FinishWord(finishReason)
 }
 
 // word gives v if it is a string of bearable length with something in it.

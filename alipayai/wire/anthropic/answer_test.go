@@ -230,3 +230,26 @@ func TestDecodeAnswerLoosely(t *testing.T) {
 		})
 	}
 }
+
+// TestStopReasonsOfOthers has the words that servers pass on from behind Anthropic's form: clients of chat completions refuse an answer
+// for one that is not among OpenAI's.
+func TestStopReasonsOfOthers(t *testing.T) {
+	for stopReason, want := range map[string]string{
+		"end_turn": "stop", "pause_turn": "length", "refusal": "content_filter",
+		"stop": "stop", "tool_calls": "tool_calls", "length": "length", "content_filter": "content_filter", "function_call": "function_call",
+		"END_TURN": "stop", "MAX_TOKENS": "length", "eos": "stop", "max_output_tokens": "length", "sensitive": "content_filter",
+		"SAFETY": "content_filter", "content_filtered": "content_filter", "guardrail_intervened": "content_filter",
+		"network_error": "network_error", "abort": "abort", "brand_new": "brand_new",
+	} {
+		t.Run(stopReason, func(t *testing.T) {
+			whole, a, err := new(Format).DecodeAnswer([]byte(`{"type":"message","content":[{"type":"text","text":"hi"}],"stop_reason":"`+stopReason+`"}`), wire.Ask{})
+			if err != nil || wire.FinishWord(a.FinishReason) != wire.FinishWord(want) || !strings.Contains(string(whole), `"finish_reason":"`+want+`"`) {
+				t.Errorf("%v: %s %s", err, a.FinishReason, whole)
+			}
+			d := decodeStream(strings.NewReader(stream(messageStart, textStart, textDelta, blockStop, strings.Replace(messageDelta, "end_turn", stopReason, 1), messageStop)), wire.Ask{})
+			if !d.done() || !strings.Contains(d.out, `"finish_reason":"`+want+`"`) {
+				t.Errorf("%v: %s", d.err, d.out)
+			}
+		})
+	}
+}

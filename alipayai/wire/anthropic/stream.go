@@ -337,7 +337,7 @@ func (d *decoder) stop(dst []byte, _ event) ([]byte, wire.Chunk, error) {
 	if d.refusal != nil {
 		dst = d.chunks.text(dst, "refusal", d.refusal)
 	}
-	return d.chunks.end(dst, chunk.FinishReason, d.usage), chunk, nil
+	return d.chunks.end(dst, finishWord(chunk.FinishReason), d.usage), chunk, nil
 }
 
 // text gives a piece of text, nothing for an empty one.
