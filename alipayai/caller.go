@@ -36,6 +36,7 @@ func (c *call) Leaving(p *upstream.Provider, req *http.Request) *failure.Failure
 	c.trial.leaving(p, now)
 	c.Seen.leaving(now)
 	c.route.leaving(now)
+	c.packing.leaving(now)
 	c.outcome.Attempts++
 	return nil
 }

@@ -113,6 +113,37 @@ func TestCanaryJudgesCalls(t *testing.T) {
 	}
 }
 
+// How soon a call was answered is known of those that left alone, also where they waited for others.
+func TestCanaryTimesCalls(t *testing.T) {
+	for _, packs := range []bool{false, true} {
+		for _, stream := range []bool{false, true} {
+			t.Run(fmt.Sprintf("packs %v, stream %v", packs, stream), func(t *testing.T) {
+				k := newTrial(t, false)
+				for range 200 {
+					k.Record(canary.Outcome{Arm: canary.Stable, FirstContent: time.Microsecond})
+				}
+				if err := k.Exchange(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := k.Do(t.Context(), canary.Promote); err != nil {
+					t.Fatal(err)
+				}
+				_, edit := withCanary(t, k, sandbox.Config{})
+				r := newRig(t, sandbox.Config{}, edit, func(g *alipayai.Gateway) {
+					if packs {
+						g.Packs = &alipayai.Packs{MaxWait: time.Millisecond, Verify: -1}
+					}
+				})
+				r.post(chatPath, fmt.Sprintf(`{"model":"alipay-fin-1","user":"u1","messages":[{"role":"user","content":"hello"}],"stream":%v}`, stream))
+				<-r.seen.settled
+				if got := k.Totals()[canary.LatencyP95][canary.Candidate].Trials; got != 1 {
+					t.Errorf("%d calls were timed", got)
+				}
+			})
+		}
+	}
+}
+
 // What a client's dialect makes of an answer is nothing to the guards: at every door, whole and streamed, and where the provider
 // speaks the client's own API, a candidate's broken tool calls are found, and its good ones are.
 func TestCanaryJudgesToolCallsAtEveryDoor(t *testing.T) {

@@ -245,6 +245,7 @@ func (m *member) take() (a *Answer, f *failure.Failure, alone string) {
 		c.outcome.Packed = len(g.members)
 		return m.a, nil, ""
 	}
+	c.trial.leaving(g.p, g.sent) // a pack's answer takes longer the more calls are in it, which says nothing of its provider
 	c.intake.room, pc.intake.room = pc.intake.room, buffered{}
 	c.account.charge, pc.account.charge = pc.account.charge, nil // a stream is charged when it ends
 	if s := m.a.stream; s != nil {

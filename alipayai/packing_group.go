@@ -33,6 +33,8 @@ type group struct {
 	alternatives bool
 	// attempts is how many the call seemed to have made before: those of its first member.
 	attempts int
+	// sent is when its first request went to p.
+	sent time.Time
 	// cancel ends the call.
 	cancel context.CancelFunc
 	// full is closed when no more can join, cleared when there is a member, done when the members have their results.
@@ -61,6 +63,13 @@ type group struct {
 	alone string
 	// weights are by what its calls share its cost; nil for by their texts.
 	weights []int64
+}
+
+// leaving notes, of the call that a group makes, when it leaves.
+func (k *packing) leaving(now time.Time) {
+	if g := k.group; g != nil && g.sent.IsZero() {
+		g.sent = now
+	}
 }
 
 // background makes a call of of's tenant to p that belongs to no client.
@@ -212,6 +221,7 @@ func (g *group) ask() (*Answer, *failure.Failure) {
 		g.k.mu.Lock()
 		g.p = e.Next
 		g.k.mu.Unlock()
+		g.sent = time.Time{}
 		g.call.goTo(g.p)
 	}
 }
