@@ -57,8 +57,7 @@ func (q at) attempt(body []byte) (a *Answer, f *failure.Failure) {
 			s.decoder, s.guard = q.p.AnswerForm.Decoder(decoder, ask), q.Guard.stream(q.Endpoint)
 			s.decoder = q.carried.calls.Decoder(s.decoder)
 			if native != nil && s.guard == nil {
-				own, _ := decoder.(wire.OwnEnder)
-				s.decoder, s.native = &untranslated{s.decoder, own, nil}, true
+				s.decoder, s.native = wire.NewUntranslated(s.decoder, decoder), true
 			}
 			if s.guard == nil && q.trial == nil {
 				s.passing, _ = s.decoder.(wire.Passing)

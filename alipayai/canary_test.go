@@ -113,7 +113,7 @@ func TestCanaryJudgesCalls(t *testing.T) {
 	}
 }
 
-// How soon a call was answered is known of those that left alone, also where they waited for others.
+// How soon a call was answered is known of those that went alone, also where they waited for others.
 func TestCanaryTimesCalls(t *testing.T) {
 	for _, packs := range []bool{false, true} {
 		for _, stream := range []bool{false, true} {

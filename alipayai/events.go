@@ -165,15 +165,32 @@ func (s *stream) open() (*Answer, *failure.Failure) {
 
 // readEvent reads one event, makes sense of it, and adds it to what is pending.
 func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
+	chunk, event, f := s.takeEvent()
+	if f != nil {
+		return chunk, f
+	}
+	if said := s.failureOf(chunk, event.Unframed().Data); said != nil && s.refused == nil {
+		return s.failedBy(chunk, event, said)
+	}
+	s.count(chunk)
+	if s.refused != nil {
+		return chunk, s.refused // what it has brought is paid for
+	}
+	if s.done = chunk.Done; s.done {
+		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
+	}
+	return chunk, nil
+}
+
+// takeEvent reads and decodes an event, or what there is in the place of one. The failure is of the stream's form, or its end.
+func (s *stream) takeEvent() (chunk wire.Chunk, event wire.Event, f *failure.Failure) {
 	event, err := s.events.Next()
-	var chunk wire.Chunk
 	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		if chunk.Failure = bareFailure(event); chunk.Failure != nil {
-			err = nil
+			return chunk, event, nil
 		}
 	}
 	switch {
-	case chunk.Failure != nil:
 	case err == nil:
 		if chunk, err = s.decode(event); err == nil && s.lingers(chunk) {
 			if last, cut := s.end(wire.Event{}); cut == nil {
@@ -185,41 +202,48 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = errCut
 	case errors.Is(err, wire.ErrEventTooLarge):
-		return chunk, failure.BadAnswer(failure.CodeResponseTooLarge, "an event of the provider's stream is larger than this gateway takes")
+		return chunk, event, failure.BadAnswer(failure.CodeResponseTooLarge, "an event of the provider's stream is larger than this gateway takes")
 	case errors.Is(err, errNoRoom):
-		return chunk, noRoom()
+		return chunk, event, noRoom()
 	default:
-		f := s.Broken(err)
-		if f.Code != failure.CodeTimeout || s.mayResume() {
-			return chunk, f
+		broken := s.Broken(err)
+		if broken.Code != failure.CodeTimeout || s.mayResume() {
+			return chunk, event, broken
 		}
 		if chunk, err = s.end(wire.Event{}); err != nil {
-			return chunk, f
+			return chunk, event, broken
 		}
 	}
 	switch {
 	case errors.Is(err, errCut):
-		return chunk, failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end"+s.Unread())
+		f = failure.BadAnswer(failure.CodeTruncated, "the provider's stream broke off before its end"+s.Unread())
 	case err != nil:
-		return chunk, failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format"+s.Unread())
+		f = failure.BadAnswer(failure.CodeMalformed, "the provider's stream does not keep to its format"+s.Unread())
 	}
-	if reported := s.failureOf(chunk, event.Unframed().Data); reported != nil && s.refused == nil {
-		var received []byte
-		if s.received != nil {
-			received = s.received.Bytes()
-		}
-		f := s.call.at(s.provider).failed(s.Exchange, reported, received, event.Raw)
-		if wire.FinishCode(chunk.FinishReason) == wire.FinishErrorText {
-			chunk.Content = false // it is what went wrong
-		}
-		if s.contentEvents > 0 || generates(chunk.Answer) || generates(wire.Answer{Usage: s.usage}) {
-			f.AfterContent()
-			if s.contentEvents == 0 || chunk.Usage.OK { // else what was counted before is not all
-				f.Used = s.usage.With(chunk.Usage)
-			}
-		}
-		return chunk, f
+	return chunk, event, f
+}
+
+// failedBy is what an event says that has failed, and what was used until then.
+func (s *stream) failedBy(chunk wire.Chunk, event wire.Event, said *wire.Failure) (wire.Chunk, *failure.Failure) {
+	var received []byte
+	if s.received != nil {
+		received = s.received.Bytes()
 	}
+	f := s.call.at(s.provider).failed(s.Exchange, said, received, event.Raw)
+	if wire.FinishCode(chunk.FinishReason) == wire.FinishErrorText {
+		chunk.Content = false // it is what went wrong
+	}
+	if s.contentEvents > 0 || generates(chunk.Answer) || generates(wire.Answer{Usage: s.usage}) {
+		f.AfterContent()
+		if s.contentEvents == 0 || chunk.Usage.OK { // else what was counted before is not all
+			f.Used = s.usage.With(chunk.Usage)
+		}
+	}
+	return chunk, f
+}
+
+// count notes what a chunk brings, and what it says of the answer.
+func (s *stream) count(chunk wire.Chunk) {
 	if chunk.Content {
 		s.content += int64(chunk.ContentBytes)
 		s.contentEvents++
@@ -233,13 +257,6 @@ func (s *stream) readEvent() (wire.Chunk, *failure.Failure) {
 	}
 	s.usage = s.usage.With(chunk.Usage)
 	s.filtered = s.filtered || chunk.Filtered
-	if s.refused != nil {
-		return chunk, s.refused // what it has brought is paid for
-	}
-	if s.done = chunk.Done; s.done {
-		s.ending = wire.Answer{FinishReason: s.finish, Unfinished: s.finish == "" || chunk.Unfinished}.Ending()
-	}
-	return chunk, nil
 }
 
 // bareFailure gives what a failure says that stands in a stream without the name of a field, for which readers of streams pass it
@@ -316,54 +333,14 @@ func (s *stream) decode(event wire.Event) (wire.Chunk, error) {
 	if err == nil && chunk.Failure == nil {
 		if t := s.call.trial; t != nil {
 			canonical := translated
-			if u, ok := s.decoder.(*untranslated); ok {
-				canonical = u.scratch
+			if u, ok := s.decoder.(*wire.Untranslated); ok {
+				canonical = u.Canonical()
 			}
 			t.collect(s.provider, canonical)
 		}
 		s.give(translated, chunk.Done)
 	}
 	return chunk, err
-}
-
-// untranslated reads a stream whose client speaks its format: the events go on as they came.
-type untranslated struct {
-	wire.StreamDecoder
-	own     wire.OwnEnder // of the format; nil where it has none
-	scratch []byte        // the canonical events of the last one
-}
-
-// Decode implements [wire.StreamDecoder].
-func (u *untranslated) Decode(dst []byte, event wire.Event) ([]byte, wire.Chunk, error) {
-	canonical, chunk, err := u.StreamDecoder.Decode(u.scratch[:0], event)
-	u.scratch = canonical
-	switch {
-	case err != nil || chunk.Failure != nil || chunk.Again || event.IsVoid():
-	case chunk.Done && bytes.HasPrefix(event.Data, []byte("[DONE]")): // an end of OpenAI's form
-		dst = u.ownEnd(dst)
-	case u.own != nil:
-		dst = u.own.AppendOwn(dst, event)
-	default:
-		dst = append(dst, event.Raw...)
-	}
-	return dst, chunk, err
-}
-
-// End implements [wire.StreamDecoder].
-func (u *untranslated) End(dst []byte) ([]byte, wire.Chunk, bool) {
-	canonical, last, ok := u.StreamDecoder.End(u.scratch[:0])
-	u.scratch = canonical
-	if ok {
-		dst = u.ownEnd(dst)
-	}
-	return dst, last, ok
-}
-
-func (u *untranslated) ownEnd(dst []byte) []byte {
-	if u.own == nil {
-		return dst
-	}
-	return u.own.AppendOwnEnd(dst)
 }
 
 // give adds events to what is pending, those that the guard gives out. done says that they are the last.

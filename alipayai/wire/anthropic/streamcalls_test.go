@@ -42,9 +42,9 @@ func argumentsOf(t *testing.T, out string) string {
 	return strings.Join(calls, " ")
 }
 
-// TestCallsUnderWayAtOnce has streams of servers that begin a tool call before the one before it has ended: each gets what is
+// TestMixedCalls has streams of servers that begin a tool call before the one before it has ended: each gets what is
 // its own, whole.
-func TestCallsUnderWayAtOnce(t *testing.T) {
+func TestMixedCalls(t *testing.T) {
 	at := func(index, event string) string { return strings.Replace(event, `"index":0`, `"index":`+index, 1) }
 	piece := func(index, json string) string { return at(index, strings.Replace(toolDelta, "{}", json, 1)) }
 	begin := func(index, input string) string {
