@@ -344,7 +344,7 @@ func FuzzCompletedAnswers(f *testing.F) {
 		`{"choices":[{"message":{"content":"x"},"finish_reason":""}],"usage":{"total_tokens":3}}`,
 		`{"id":7,"created":"1.5","choices":[{"index":"1","message":{"role":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]}}],"service_tier":"standard"}`,
 		`{"object":"x","choices":[{"delta":{"role":""},"finish_reason":""},{"delta":null}],"usage":{}}`, `{"choices":null,"model":"m"}`,
-		` { "choices" : [ {} , null, {"text":""} ], "choices2":1}`, `{"usage":{"prompt_tokens":"1"}}`,
+		` { "choices" : [ {} , null, {"text":""} ], "choices2":1}`, `{"usage":{"prompt_tokens":"1"}}`, `{}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -368,6 +368,12 @@ func FuzzCompletedAnswers(f *testing.F) {
 		event := wire.Event{Data: body, Raw: slices.Concat([]byte("data: "), body, []byte("\n\n"))}
 		got, chunk, err := Format{}.DecodeStream(ask).Decode(nil, event)
 		if err != nil || chunk.Failure != nil || len(got) == 0 {
+			return
+		}
+		if got[0] == ':' { // an event that says nothing
+			if chunk.HasChoices || chunk.Content {
+				t.Fatalf("of %s\ncame %s", body, got)
+			}
 			return
 		}
 		data := bytes.TrimSuffix(bytes.TrimPrefix(got, []byte("data: ")), []byte("\n\n"))
