@@ -283,6 +283,9 @@ func (r *EventReader) frame() bool {
 			r.framed, r.data = next, dataLine{}
 		} else if end := r.data.endBefore(r.buf, r.line, eol, next); end > 0 {
 			r.framed, r.cut, r.data = end, true, dataLine{}
+			if next-r.end > r.max { // more has to be read than one event may be, before it is known where this one ends
+				r.framed = next
+			}
 			next, cr = end, false
 		}
 		r.line, r.scanned = next, next

@@ -85,6 +85,7 @@ func FuzzEventReaderSplits(f *testing.F) {
 	for i, stream := range []string{
 		"data: a\n\ndata: b\r\n\r\ndata: c\r\r", "\uFEFFdata: a\n\n", "\r\n\r\r\n\n\r", "data\ndata: \n\nevent: x\r\r\n",
 		": ping\n\ndata: {\"a\":1}\n\ndata: [DONE]", "\xEF\xBB\ndata: x\n\n", "data: long enough to be too large\n\n",
+		"data: {\"a\":1}\ni: another line\nid\ndata: {\"a\":1}\n\n",
 	} {
 		f.Add([]byte(stream), uint64(i))
 	}
