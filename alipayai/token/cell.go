@@ -82,14 +82,19 @@ func (c *Cell) Live(now time.Time) (access string, ok bool) {
 }
 
 // Set puts t in the place of the live token.
-func (c *Cell) Set(t Token) { c.live.Store(&t) }
+func (c *Cell) Set(t Token) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live.Store(&t)
+}
 
 // Drop forgets the live token if it is still this one: a caller that was
 // refused must not throw away a newer token, fetched meanwhile by another.
 func (c *Cell) Drop(access string) {
-	if p := c.live.Load(); p != nil && p.Access == access && c.live.CompareAndSwap(p, nil) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.live.Load(); p != nil && p.Access == access {
+		c.live.Store(nil)
 		c.refused = access
 	}
 }
@@ -102,22 +107,29 @@ func (c *Cell) lastRefused() string {
 }
 
 // wants reports whether another replica's token t is worth taking: newer than
-// the live one, and nothing else is to be brought to an end first.
+// the live one, not the one that was dropped, and nothing else is to be brought
+// to an end first.
 func (c *Cell) wants(t Token, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t.Access == "" || c.pending != nil || !t.valid(now) {
+	return c.worth(t, now)
+}
+
+// worth is wants of a locked cell.
+func (c *Cell) worth(t Token, now time.Time) bool {
+	if t.Access == "" || t.Access == c.refused || c.pending != nil || !t.valid(now) {
 		return false
 	}
 	live := c.live.Load()
 	return live == nil || t.Issued.After(live.Issued)
 }
 
-// Offer takes a token that another replica has got, if it is worth taking: see wants. One that
-// was dropped is not.
+// Offer takes a token that another replica has got, if it is worth taking: see wants.
 func (c *Cell) Offer(t Token, now time.Time) {
-	if t.Access != c.lastRefused() && c.wants(t, now) {
-		c.Set(t)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.worth(t, now) {
+		c.live.Store(&t)
 	}
 }
 
@@ -138,8 +150,10 @@ func (c *Cell) begin(now time.Time) (flight chan struct{}, mine bool, err error)
 }
 
 // end publishes what the flight brought: a token, or an error after which the
-// endpoint is not asked for a time that grows with each failure.
-func (c *Cell) end(t Token, err error, now time.Time) {
+// endpoint is not asked for a time that grows with each failure. A token that the
+// endpoint was not asked for may have been dropped meanwhile: it does not come back,
+// and who waits begins another flight.
+func (c *Cell) end(t Token, asked bool, err error, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
@@ -148,7 +162,9 @@ func (c *Cell) end(t Token, err error, now time.Time) {
 			c.pair = t
 		}
 		c.remember(t)
-		c.Set(t)
+		if asked || t.Access != c.refused {
+			c.live.Store(&t)
+		}
 	} else if c.failed = err; errors.Is(err, ErrStore) {
 		// Not the endpoint's fault, and soon over.
 		c.notBefore = now.Add(backoff(0))

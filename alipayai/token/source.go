@@ -165,7 +165,7 @@ func (s *Source) fetch(now time.Time) (chan struct{}, error) {
 				// A failure like others: it would be asked for without a pause.
 				err = fmt.Errorf("%w: the token it gave has expired already", ErrUnavailable)
 			}
-			s.Cell.end(t, err, now)
+			s.Cell.end(t, asked, err, now)
 			// What the store fails with is for OnShare.
 			if s.OnFetch != nil && (asked || err != nil && !errors.Is(err, ErrStore)) {
 				s.OnFetch(err)
