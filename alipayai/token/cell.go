@@ -23,7 +23,7 @@ type Token struct {
 
 // valid reports whether the token may still be sent.
 func (t *Token) valid(now time.Time) bool {
-	margin := min(tokenMargin, t.Expiry.Sub(t.Issued)/10)
+	margin := min(tokenMargin, max(t.Expiry.Sub(t.Issued), 0)/10)
 	return now.Add(margin).Before(t.Expiry)
 }
 

@@ -33,8 +33,8 @@ type RefreshStore interface {
 func (s *Source) refresh(shared Token) (t Token, asked bool, err error) {
 	t, unlock, held := s.Cell.takePending()
 	if !held {
-		var refresh string
-		if refresh, unlock, err = s.newest(shared); err != nil {
+		var before Token
+		if before, unlock, err = s.newest(shared); err != nil {
 			return Token{}, false, err
 		}
 		if !s.Redemptions.begin() {
@@ -46,13 +46,18 @@ func (s *Source) refresh(shared Token) (t Token, asked bool, err error) {
 		// only one with the next refresh token.
 		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 		defer cancel()
-		t, err = s.Fetcher.Fetch(ctx, refresh)
+		t, err = s.Fetcher.Fetch(ctx, before.Refresh)
 		if err != nil {
 			unlock()
 			return Token{}, true, err
 		}
-		if asked = true; t.Refresh == "" || t.Refresh == refresh {
-			t.Refresh = refresh
+		// Which of two refresh tokens is dead is told by when they were issued, by clocks of replicas that may differ, or
+		// of one that was set back: the one that replaces another is the later one.
+		if !t.Issued.After(before.Issued) {
+			t.Issued = before.Issued.Add(1)
+		}
+		if asked = true; t.Refresh == "" || t.Refresh == before.Refresh {
+			t.Refresh = before.Refresh
 			_ = s.share(ctx, t) // the others can get one like it
 			unlock()
 			return t, true, nil
@@ -71,24 +76,24 @@ func (s *Source) refresh(shared Token) (t Token, asked bool, err error) {
 
 // newest locks the stored refresh token and gives the one to redeem. The store,
 // the share and the cell may differ: any of them can have lost the last one.
-func (s *Source) newest(shared Token) (refresh string, unlock func(), err error) {
+func (s *Source) newest(shared Token) (newest Token, unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
 	defer cancel()
 	if unlock, err = s.Store.Lock(ctx); err != nil {
-		return "", nil, fmt.Errorf("%w: locking the stored refresh token: %w", ErrUnavailable, err)
+		return Token{}, nil, fmt.Errorf("%w: locking the stored refresh token: %w", ErrUnavailable, err)
 	}
 	stored, err := s.Store.Load(ctx)
 	if err != nil {
 		unlock()
-		return "", nil, fmt.Errorf("%w: loading the stored refresh token: %w", ErrUnavailable, err)
+		return Token{}, nil, fmt.Errorf("%w: loading the stored refresh token: %w", ErrUnavailable, err)
 	}
-	newest := Token{Refresh: s.RefreshToken}
+	newest = Token{Refresh: s.RefreshToken}
 	for _, t := range []Token{stored, shared, s.Cell.lastPair()} {
 		if t.Refresh != "" && t.Issued.After(newest.Issued) {
 			newest = t
 		}
 	}
-	return newest.Refresh, unlock, nil
+	return newest, unlock, nil
 }
 
 // keep stores a rotated refresh token, for the other replicas first: they are
