@@ -30,6 +30,7 @@ type tokenAnswer struct {
 	refreshToken string
 	life         time.Duration
 	expiry       time.Time // absolute, where the answer gives it so; else zero
+	expiryErr    error     // that it cannot be read
 	// refreshLife and refreshExpiry are those of the refresh token; zero where the answer does not say.
 	refreshLife   time.Duration
 	refreshExpiry time.Time
@@ -54,7 +55,8 @@ type tokenAnswer struct {
 //     refreshToken, refreshTokenExpiryTime; errors inside result with resultCode
 //
 // Numbers of seconds may be strings; a missing or senseless one means 30 minutes,
-// and so does a time that is further away than any token lives.
+// and so does a time that is further away than any token lives. A senseless time does so
+// where a refresh token comes with it, which would be lost with the answer.
 func parseTokenAnswer(body []byte, form *AnswerForm) (tokenAnswer, error) {
 	a := tokenAnswer{life: defaultTokenLife}
 	d := jsontext.NewDecoder(strings.NewReader(string(body)))
@@ -72,6 +74,9 @@ func parseTokenAnswer(body []byte, form *AnswerForm) (tokenAnswer, error) {
 	}
 	if a.accessToken == "" && a.code == "" {
 		return tokenAnswer{}, errTokenAnswer
+	}
+	if a.expiryErr != nil && a.code == "" && a.refreshToken == "" {
+		return tokenAnswer{}, a.expiryErr
 	}
 	return a, nil
 }
@@ -126,7 +131,7 @@ func (a *tokenAnswer) readMember(d *jsontext.Decoder, inside, name string) error
 		}
 	case "accessTokenExpiryTime":
 		if a.expiry, err = time.Parse(time.RFC3339, value); err != nil {
-			return fmt.Errorf("%w: accessTokenExpiryTime is not an ISO 8601 time", errTokenAnswer)
+			a.expiryErr = fmt.Errorf("%w: accessTokenExpiryTime is not an ISO 8601 time", errTokenAnswer)
 		}
 	case "re_expires_in", "refresh_expires_in", "refresh_token_expires_in":
 		const most = float64(maxTokenLife) / float64(time.Second)

@@ -105,7 +105,7 @@ func (f *AnswerForm) apply(a *tokenAnswer, body []byte) error {
 		a.refreshToken = refresh
 	}
 	if f.fields.Expires != "" {
-		a.life, a.expiry = defaultTokenLife, time.Time{}
+		a.life, a.expiry, a.expiryErr = defaultTokenLife, time.Time{}, nil
 		f.fields.Unit.read(expires, a)
 	}
 	for _, code := range slices.Backward(codes) {

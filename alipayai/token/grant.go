@@ -265,6 +265,9 @@ func (g *Grant) read(status int, body []byte, sent time.Time, skew time.Duration
 	if life > maxTokenLife {
 		life = defaultTokenLife
 	}
+	if life <= 0 && answer.refreshToken != "" {
+		life = 1 // the answer has what gets another one
+	}
 	if life <= 0 {
 		return Token{}, fmt.Errorf("%w: the token it gave has expired already", ErrUnavailable)
 	}
