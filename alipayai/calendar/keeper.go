@@ -154,10 +154,13 @@ func (k *Keeper) update(ctx context.Context, keys []Key) bool {
 	}
 	asking, cancel := context.WithTimeout(ctx, leaseLife/2)
 	defer cancel()
-	for _, key := range k.Record().due(keys, k.Every, k.Now()) {
-		c := k.Ask(asking, key.Version)
+	for i, key := range k.Record().due(keys, k.Every, k.Now()) {
 		if asking.Err() != nil {
-			break // what the upstream would have said is not known
+			break
+		}
+		c := k.Ask(asking, key.Version)
+		if asking.Err() != nil && (i > 0 || ctx.Err() != nil) {
+			break // what the upstream would have said is not known: only the first had all the time that there is
 		}
 		k.Observer.Checked(key.Version, c)
 		k.take(k.Record().checked(key.ID, c))
