@@ -111,7 +111,7 @@ func (c *Consents) Drop(tenant, user, access string) {
 	e, ok := c.Memory.entries.Get(c.key(tenant, user), c.Now())
 	c.Memory.mu.Unlock()
 	if ok {
-		e.cell.Drop(access)
+		e.cell.Refuse(access, c.Now())
 	}
 }
 

@@ -49,8 +49,11 @@ type Cell struct {
 	// yet, and unlock ends the lock on what is stored.
 	pending *Token
 	unlock  func()
-	// refused is the access token that was dropped last.
-	refused string
+	// refused is the access token that was dropped last, at droppedAt, after others in
+	// close succession.
+	refused    string
+	droppedAt  time.Time
+	succession int
 	// shareAway and shareSealed are what was last reported to Source.OnShare.
 	shareAway, shareSealed bool
 	// recent are the tokens of the last fetches, the newest at the end, and changes
@@ -97,6 +100,34 @@ func (c *Cell) Drop(access string) {
 		c.live.Store(nil)
 		c.refused = access
 	}
+}
+
+// freeDrops are how many tokens in close succession, each within dropsWithin of the one before, are dropped without a pause.
+const (
+	freeDrops   = 4
+	dropsWithin = time.Minute
+)
+
+// Refuse drops a token that the API refused, as Drop does, and reports whether another one may help. An API that refuses
+// them all would have a token fetched for each call: after some in close succession the live one stays for a time that grows
+// with each.
+func (c *Cell) Refuse(access string, now time.Time) (another bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.live.Load()
+	if p == nil || p.Access != access {
+		return true
+	}
+	since := now.Sub(c.droppedAt)
+	if c.succession >= freeDrops && since >= 0 && since < backoff(c.succession-freeDrops) {
+		return false
+	}
+	if c.succession++; since > dropsWithin {
+		c.succession = 1
+	}
+	c.live.Store(nil)
+	c.refused, c.droppedAt = access, now
+	return true
 }
 
 // lastRefused gives the access token that was dropped last.

@@ -97,3 +97,40 @@ func TestOfferAndDropAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// An API that refuses every token does not have one fetched for each call.
+func TestApiThatRefusesEveryToken(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		fetcher := new(counted)
+		s := &Source{Cell: new(Cell), Fetcher: fetcher, Now: time.Now}
+		helped := 0
+		calls := func(n int) (fetched int) {
+			before := fetcher.asked
+			for range n {
+				access, err := s.Token(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Drop(access) {
+					helped++
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			return fetcher.asked - before
+		}
+		if n := calls(10); n < freeDrops || n > freeDrops+3 {
+			t.Errorf("%d tokens were fetched for ten calls, want %d at once and few more", n, freeDrops)
+		}
+		if n := calls(10_000); n < 30 || n > 45 {
+			t.Errorf("%d tokens were fetched in 1000 s, want one each half minute", n)
+		}
+		if helped != fetcher.asked && helped != fetcher.asked-1 {
+			t.Errorf("%d refusals were to be helped by another token, with %d tokens", helped, fetcher.asked)
+		}
+		// After a time in which the API has taken the token, the next refusal is none of these.
+		time.Sleep(dropsWithin + time.Second)
+		if n := calls(freeDrops); n < freeDrops-1 {
+			t.Errorf("%d tokens were fetched, want one for each refusal", n)
+		}
+	})
+}

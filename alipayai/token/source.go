@@ -100,8 +100,8 @@ func (s *Source) gaveUp(ctx context.Context, last error) error {
 	return fmt.Errorf("%w (waited: %w)", last, context.Cause(ctx))
 }
 
-// Drop forgets an access token that the API refused, for all replicas.
-func (s *Source) Drop(access string) { s.Cell.Drop(access) }
+// Drop forgets an access token that the API refused, for all replicas, and reports whether another one may help: see [Cell.Refuse].
+func (s *Source) Drop(access string) (another bool) { return s.Cell.Refuse(access, s.Now()) }
 
 // Run renews the token in the background, at about 80 % of its life, until
 // ctx is done. It fetches the first one at once.

@@ -61,6 +61,5 @@ func (p *Provider) DropToken(f *failure.Failure, tenant, user string) (another b
 	if p.Tokens == nil || f.Token == "" {
 		return another
 	}
-	p.Tokens.Drop(f.Token)
-	return true
+	return p.Tokens.Drop(f.Token) || another
 }
