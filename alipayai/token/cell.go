@@ -104,7 +104,7 @@ func (c *Cell) Drop(access string) {
 
 // freeDrops are how many tokens in close succession, each within dropsWithin of the one before, are dropped without a pause.
 const (
-	freeDrops   = 4
+	freeDrops   = 16
 	dropsWithin = time.Minute
 )
 

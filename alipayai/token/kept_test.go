@@ -48,7 +48,7 @@ func TestRefreshTokenOfAnExpiredToken(t *testing.T) {
 		var redeemed []string
 		s := &Source{Cell: new(Cell), Store: store, RefreshToken: "first", Now: time.Now, Fetcher: fetcherFunc(func(_ context.Context, refresh string) (Token, error) {
 			sent := time.Now()
-			time.Sleep(time.Millisecond)
+			testwait.Pass(time.Millisecond)
 			redeemed = append(redeemed, refresh)
 			body := `{"accessToken":"at","refreshToken":"second","accessTokenExpiryTime":"1999-01-01T00:00:00Z"}`
 			if refresh == "second" {

@@ -49,7 +49,7 @@ func TestRefreshTokensOfReplicasWhoseClocksDiffer(t *testing.T) {
 						t.Fatalf("renewal %d: %q after %q (%v)", i+1, access, last, err)
 					}
 					last = access
-					time.Sleep(time.Second)
+					testwait.Pass(time.Second)
 				}
 				e.times(t, 4)
 			})
