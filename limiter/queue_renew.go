@@ -17,7 +17,8 @@ func (q *Queue) Return(s Slot) {
 // Renew takes the next permit in place of s, which its call was too late for. The
 // call has had its turn already: it goes before all that wait. A permit whose time
 // would come after latest is not taken: the error is a *Rejection then, or else that of
-// the window, and s is given back in any case.
+// the window, and s is given back in any case. Who has waited for the new slot's time
+// asks Moved before using it.
 func (q *Queue) Renew(ctx context.Context, s Slot, l Limit, latest time.Time) (Slot, error) {
 	q.mu.Lock()
 	q.unbook(s)
@@ -44,6 +45,10 @@ func (q *Queue) Renew(ctx context.Context, s Slot, l Limit, latest time.Time) (S
 	q.look()
 	return b.slot, err
 }
+
+// Moved reports whether the queue has moved to another window than that of s. A slot whose time was yet to come then must not
+// be used: the window that the queue is in front of does not know it.
+func (q *Queue) Moved(s Slot) bool { return s.window != q.Window() }
 
 // Correct makes s count from now on, because its request was sent late: the
 // permits of the next window then keep their distance from the real time of

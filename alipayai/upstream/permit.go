@@ -206,7 +206,7 @@ func (d *permit) renew(ctx context.Context) error {
 	if !d.latest.IsZero() && d.latest.Before(latest) {
 		latest = d.latest
 	}
-	for d.isStale(time.Now()) {
+	for d.isStale(time.Now()) || d.cap.Queue.Moved(d.slot) {
 		var err error
 		if d.slot, err = d.cap.Queue.Renew(ctx, d.slot, d.cap.Limit, latest); err != nil {
 			return err
