@@ -114,8 +114,10 @@ func (e *Equals) take(ctx context.Context, k *Cap, r *Request) (limiter.Slot, bo
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		e.ready = false
-		return next, true
+		if !k.Queue.Moved(next) {
+			e.ready = false
+			return next, true
+		}
 	case <-next.Revoked():
 	case <-ctx.Done():
 	}

@@ -46,3 +46,30 @@ func TestRenewFollowsTheQueueToItsWindow(t *testing.T) {
 		}
 	})
 }
+
+// The same holds for the permit of an equal provider that is renewed: the request waits in the queue once more.
+func TestEqualsFollowTheQueueToItsWindow(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		window, other := limiter.NewMemoryWindow(time.Now), limiter.NewMemoryWindow(time.Now)
+		k := &Cap{
+			Limit: limiter.Limit{Requests: 1, Per: time.Second, Guard: DefaultGuard}, Window: window, Queue: limiter.NewQueue(window, time.Now),
+			MaxWait: 10 * time.Second, MaxCount: 10, MaxBytes: 1 << 20,
+		}
+		p, r := &Provider{Cap: k}, &Request{}
+		late, err := k.Queue.Wait(t.Context(), k.request(r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &Equals{Next: p, slot: late, ready: true, began: time.Now()}
+		testwait.Pass(100 * time.Millisecond)
+		if _, err := k.Queue.Wait(t.Context(), k.request(r)); err != nil { // the next one is 1.01 s away
+			t.Fatal(err)
+		}
+		opens := time.Now().Add(500*time.Millisecond + k.Limit.Span())
+		time.AfterFunc(500*time.Millisecond, func() { k.Queue.SetWindow(other, opens) })
+		slot, err := e.reserve(t.Context(), p, r)
+		if err != nil || slot.At.Before(opens) || k.Queue.Moved(slot) {
+			t.Errorf("the slot begins %v before the other window opens: %v", opens.Sub(slot.At), err)
+		}
+	})
+}
