@@ -85,8 +85,8 @@ func isError(status int) bool {
 
 // PassOn takes in an answer that goes on as it is. It keeps to what the answer says
 // of throttling, forgets an access token that was refused, and checks the signature,
-// as the provider's Verify says. For that it reads the body, up to limit bytes, and
-// leaves it to be read again; redirects, which have no signature, and event streams
+// as the provider's Verify says. For that it reads the body, up to limit bytes, inflated
+// where a proxy has compressed it, and leaves it to be read again; redirects, which have no signature, and event streams
 // are not verified. What has been verified loses its signature, which belongs into
 // no log, unless keepSignature says that the client verifies it too. The header, the
 // trailer, and the body of an error or a redirect, lose the credentials of the
@@ -98,6 +98,7 @@ func (x *Exchange) PassOn(limit int64, keepSignature bool) *failure.Failure {
 	var body []byte
 	var err error
 	if verifies || mayLeak {
+		x.Inflate()
 		body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
 		_ = resp.Body.Close()
 	}
