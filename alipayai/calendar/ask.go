@@ -52,6 +52,7 @@ func Ask(ctx context.Context, p *upstream.Provider, scheme signer.Scheme, now fu
 	if state := x.Response.TLS; state != nil && len(state.PeerCertificates) > 0 {
 		c.CertificateEnds = state.PeerCertificates[0].NotAfter
 	}
+	x.Inflate()
 	body, err := io.ReadAll(io.LimitReader(x.Response.Body, maxAnswer))
 	if err != nil {
 		c.Code = x.Broken(err).Code

@@ -1,6 +1,8 @@
 package calendar
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
@@ -190,6 +192,29 @@ func (u unreadable) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := u.counted.RoundTrip(req)
 	resp.Body = io.NopCloser(strings.NewReader("<html>"))
 	return resp, err
+}
+
+// zipping is an upstream behind a proxy that compresses without being asked to.
+type zipping struct{ *counted }
+
+// RoundTrip implements http.RoundTripper.
+func (z zipping) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := z.counted.RoundTrip(req)
+	var packed bytes.Buffer
+	to := gzip.NewWriter(&packed)
+	_, _ = io.Copy(to, resp.Body)
+	_ = to.Close()
+	resp.Body = io.NopCloser(&packed)
+	resp.Header.Set("Content-Encoding", "gzip")
+	return resp, err
+}
+
+// What a proxy has compressed says of a key what it said before.
+func TestCheckReadsWhatIsCompressed(t *testing.T) {
+	p := openAIAt(t, "http://upstream.test", zipping{new(counted)}, func(*upstream.Provider) {})
+	if check := Ask(t.Context(), p, nil, time.Now); !check.Taken {
+		t.Errorf("%+v", check)
+	}
 }
 
 // requiring makes a provider that takes signed answers alone.

@@ -1,5 +1,6 @@
 // Package outgoing is how requests leave this process: [Send] sends one that
-// net/http cannot repeat, over the connections that a [Transport] keeps.
+// net/http cannot repeat, over the connections that a [Transport] keeps. [Inflate]
+// reads an answer that a proxy has compressed.
 //
 // Calls, signed requests, token requests and alerts all leave through Send, and
 // internal/archtest holds that nothing else does. It knows neither Caddy nor

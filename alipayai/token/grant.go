@@ -143,6 +143,7 @@ func (g *Grant) ask(ctx context.Context, parameters map[string]string) (Token, e
 		g.Clock.Learn(resp.Header, sent, received)
 		skew = g.Clock.Skew()
 	}
+	outgoing.Inflate(resp)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer))
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: reading the answer: %w", ErrUnavailable, failure.ReasonOf(err))

@@ -1,9 +1,12 @@
 package token
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -67,4 +70,19 @@ func TestRefreshTokenOfAnExpiredToken(t *testing.T) {
 			t.Errorf("got %q (%v), after redeeming %q", access, err, redeemed)
 		}
 	})
+}
+
+// What a proxy has compressed is read as the endpoint has written it.
+func TestCompressedTokenAnswer(t *testing.T) {
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		to := gzip.NewWriter(w)
+		defer to.Close()
+		_, _ = io.WriteString(to, `{"access_token":"at","expires_in":1800}`)
+	}))
+	defer endpoint.Close()
+	g := &Grant{URL: endpoint.URL, ClientID: "app", Secret: "secret", Transport: newTransportOfToken(t), Now: time.Now}
+	if got, err := g.Fetch(t.Context(), ""); err != nil || got.Access != "at" {
+		t.Errorf("got %q (%v)", got.Access, err)
+	}
 }

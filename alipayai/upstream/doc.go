@@ -22,5 +22,5 @@
 // in prepare.go. address.go has the places at which one is
 // reached, and routes.go which of them is the fastest. envelope.go and rewrite.go put a
 // request into the form of a contract of one's own, and served.go says what of it vendors
-// charge by. secrets.go knows what of a request must not be shown, and inflate.go reads answers that come compressed.
+// charge by. secrets.go knows what of a request must not be shown.
 package upstream

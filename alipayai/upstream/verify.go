@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-alipayai/gateway/alipayai/credentials"
 	"github.com/caddy-alipayai/gateway/alipayai/failure"
+	"github.com/caddy-alipayai/gateway/alipayai/outgoing"
 	"github.com/caddy-alipayai/gateway/alipayai/wire"
 	"github.com/caddy-alipayai/gateway/signer"
 )
@@ -170,4 +171,16 @@ func (x *Exchange) apply(body []byte, mask *credentials.Mask) {
 	if f := x.Failed(reported, mask); f.Class == failure.RefreshToken {
 		x.provider.DropToken(f, "", "")
 	}
+}
+
+// Inflate makes the body of the answer what it was before it was compressed: see [outgoing.Inflate].
+func (x *Exchange) Inflate() { outgoing.Inflate(x.Response) }
+
+// Unread says in which coding an answer came that Inflate has not read, as the end of a sentence; empty for none.
+func (x *Exchange) Unread() string {
+	codings := outgoing.Codings(x.Response.Header.Values("Content-Encoding"))
+	if len(codings) == 0 {
+		return ""
+	}
+	return ": it came in Content-Encoding " + wire.Visible(codings[len(codings)-1]) + ", which was not asked for"
 }

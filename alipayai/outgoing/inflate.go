@@ -1,4 +1,4 @@
-package upstream
+package outgoing
 
 import (
 	"bufio"
@@ -8,21 +8,19 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/caddy-alipayai/gateway/alipayai/wire"
 )
 
 // Inflate makes the body of an answer what it was before it was compressed, by one coding or by several. No request permits
 // that, but proxies and CDNs in front of providers do it all the same: https://github.com/Wei-Shaw/claude-relay-service/issues/1027.
 // A signature is that of the body as it was. What is in another coding stays as it is.
-func (x *Exchange) Inflate() {
-	resp := x.Response
-	codings := codingsOf(resp.Header.Values("Content-Encoding"))
+func Inflate(resp *http.Response) {
+	codings := Codings(resp.Header.Values("Content-Encoding"))
 	if len(codings) == 0 || len(codings) > maxCodings || slices.ContainsFunc(codings, func(coding string) bool { return inflaters[coding] == nil }) {
 		return
 	}
@@ -37,17 +35,8 @@ func (x *Exchange) Inflate() {
 // maxCodings is how many an answer may have: each takes its part of the time that reading one byte takes.
 const maxCodings = 4
 
-// Unread says in which coding an answer came that [Exchange.Inflate] has not read, as the end of a sentence; empty for none.
-func (x *Exchange) Unread() string {
-	codings := codingsOf(x.Response.Header.Values("Content-Encoding"))
-	if len(codings) == 0 {
-		return ""
-	}
-	return ": it came in Content-Encoding " + wire.Visible(codings[len(codings)-1]) + ", which was not asked for"
-}
-
-// codingsOf are those that a header field names, in small letters and without those that change nothing.
-func codingsOf(values []string) (codings []string) {
+// Codings are those that the values of a Content-Encoding name, in small letters and without those that change nothing.
+func Codings(values []string) (codings []string) {
 	for _, value := range values {
 		for coding := range strings.SplitSeq(value, ",") {
 			if coding = strings.ToLower(strings.TrimSpace(coding)); coding != "" && coding != "identity" {
