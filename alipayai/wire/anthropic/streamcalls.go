@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -22,8 +23,8 @@ func (c openCall) isWhole() bool { return len(bytes.Trim(c.input, "{} \t\r\n")) 
 
 // callAt gives the number of the call under way that such a block has; -1 if there is none.
 func (d *decoder) callAt(index int) int {
-	for n := len(d.calls) - 1; n >= 0; n-- {
-		if d.calls[n].index == index && !d.calls[n].ended {
+	for n, call := range slices.Backward(d.calls) {
+		if call.index == index && !call.ended {
 			return n
 		}
 	}
