@@ -248,6 +248,23 @@ func TestBreakerProbes(t *testing.T) {
 	}
 }
 
+// A probe that a panic breaks off leaves its place to the next call.
+func TestBreakerProbesAfterAPanic(t *testing.T) {
+	testwait.Bubble(t, func(t *testing.T) {
+		panics := func(*http.Request) (*http.Response, error) { panic("any") }
+		s := perform(t, [][]turn{{sysError, sysError, sysError, sysError, panics, good}}, breakers(failover.Rule{}))
+		for range 4 {
+			s.call(chatBody("hello"))
+		}
+		wantError(t, s.call(chatBody("hello")), http.StatusServiceUnavailable, failure.CodeBreakerOpen)
+		testwait.Pass(time.Hour / 2)
+		s.panics(chatBody("hello"))
+		if got := s.call(chatBody("hello")); got.status != http.StatusOK {
+			t.Errorf("the next one: %d %s", got.status, got.body)
+		}
+	})
+}
+
 // A stream that has begun has answered, however long it goes on: the provider is asked again meanwhile.
 func TestBreakerProbesWithALongStream(t *testing.T) {
 	testwait.Bubble(t, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -367,16 +366,7 @@ func TestPanicsLeaveNoCallInFlight(t *testing.T) {
 		latencies := new(balance.Latencies)
 		panics := func(*http.Request) (*http.Response, error) { panic("any") }
 		s := perform(t, [][]turn{{panics}, {panics}}, joined(2, 0, func(b *alipayai.Balance) { b.Policy, b.Latencies = balance.Fastest, latencies }))
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			r := httptest.NewRequest(http.MethodPost, chatPath, strings.NewReader(chatBody("hello")))
-			r.Header.Set("Content-Type", "application/json")
-			serve(s.gateway, httptest.NewRecorder(), r, "acme")
-		}()
+		s.panics(chatBody("hello"))
 		testwait.Pass(time.Hour)
 		for _, p := range s.gateway.Providers {
 			if cost := latencies.Cost(p.Name, time.Now()); cost >= 1 {

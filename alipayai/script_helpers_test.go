@@ -208,6 +208,19 @@ func (s *scripted) callAt(ctx context.Context, path, body string, header ...stri
 	return got
 }
 
+// panics serves a call that a panic breaks off.
+func (s *scripted) panics(body string) {
+	s.t.Helper()
+	defer func() {
+		if recover() == nil {
+			s.t.Error("no panic")
+		}
+	}()
+	r := httptest.NewRequest(http.MethodPost, chatPath, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	serve(s.gateway, httptest.NewRecorder(), r, "acme")
+}
+
 // wantCalls checks how many requests reached each provider.
 func (s *scripted) wantCalls(want ...int) {
 	s.t.Helper()

@@ -191,15 +191,14 @@ func (q at) tryAlone(alternatives bool) (*Answer, *failure.Failure) {
 	if f != nil {
 		return nil, f
 	}
+	result := failover.Ignored // whether it is in health is not known, as of a panic too
+	defer func() { admitted.Done(result) }()
 	a, f := q.ask(alternatives)
 	switch {
 	case f == nil && a.stream != nil:
-		admitted.Done(failover.Begun)
-		a.stream.admitted = admitted
-	case f == nil && a.ending == wire.EndingUnknown:
-		admitted.Done(failover.Ignored) // whether it is in health is not known
-	default:
-		admitted.Done(f.Result())
+		result, a.stream.admitted = failover.Begun, admitted
+	case f != nil || a.ending != wire.EndingUnknown:
+		result = f.Result()
 	}
 	return a, f
 }
