@@ -105,14 +105,13 @@ func (c *Consents) Token(ctx context.Context, tenant, user string) (string, erro
 	return access, err
 }
 
-// Drop forgets an access token of the user that the provider has refused, for all replicas.
-func (c *Consents) Drop(tenant, user, access string) {
+// Drop forgets an access token of the user that the provider has refused, for all replicas, and reports whether another one
+// may help: see [token.Cell.Refuse].
+func (c *Consents) Drop(tenant, user, access string) (another bool) {
 	c.Memory.mu.Lock()
 	e, ok := c.Memory.entries.Get(c.key(tenant, user), c.Now())
 	c.Memory.mu.Unlock()
-	if ok {
-		e.cell.Refuse(access, c.Now())
-	}
+	return !ok || e.cell.Refuse(access, c.Now())
 }
 
 // entry gives what is known of a consent, no older than that.

@@ -72,3 +72,25 @@ func TestAnotherEncryptionKey(t *testing.T) {
 		t.Errorf("%q, %v", access, err)
 	}
 }
+
+// A provider that refuses each token of a user does not have a refresh token redeemed for each call: after some, the one that
+// there is stays for a while, and the call learns that it need not be repeated.
+func TestProviderThatRefusesEveryToken(t *testing.T) {
+	v, now := &vendor{life: 3600}, time.Now()
+	c := replica(t, v, redisStore(t, redistest.Start(t)), func() time.Time { return now })
+	grant(t, c, "acme", "u1")
+	const calls = 40
+	helped := 0
+	for i := range calls {
+		access, err := c.Token(t.Context(), "acme", "u1")
+		if err != nil {
+			t.Fatalf("call %d: %v", i, err)
+		}
+		if c.Drop("acme", "u1", access) {
+			helped++
+		}
+	}
+	if helped == 0 || helped >= calls || v.asked > helped+1 {
+		t.Errorf("%d of %d calls were to be repeated, and the vendor was asked %d times", helped, calls, v.asked)
+	}
+}

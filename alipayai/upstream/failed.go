@@ -55,8 +55,7 @@ func (p *Provider) failed(resp *http.Response, reported *wire.Failure, translate
 // request had one, and reports whether another one may help.
 func (p *Provider) DropToken(f *failure.Failure, tenant, user string) (another bool) {
 	if p.Users != nil && user != "" && f.UserToken != "" {
-		p.Users.Drop(tenant, user, f.UserToken)
-		another = true
+		another = p.Users.Drop(tenant, user, f.UserToken)
 	}
 	if p.Tokens == nil || f.Token == "" {
 		return another

@@ -167,8 +167,8 @@ type UserTokens interface {
 	// Token gives the user's access token. Its errors hold no secret; [ErrNotAuthorised] says that the user has to
 	// give a consent.
 	Token(ctx context.Context, tenant, user string) (string, error)
-	// Drop forgets one that the provider has refused.
-	Drop(tenant, user, access string)
+	// Drop forgets one that the provider has refused, and reports whether another one may help.
+	Drop(tenant, user, access string) (another bool)
 	// Link makes the address at which the user may give its consent; empty where there is none.
 	Link(tenant, user string) string
 }
