@@ -14,8 +14,7 @@ func (f *Format) DecodeStream(ask wire.Ask) wire.StreamDecoder {
 	return &decoder{chunks: chunkWriter{created: f.created(), includeUsage: ask.IncludeUsage}, index: -1}
 }
 
-// decoder is where a stream stands. What it keeps does not grow with the stream, but for what the open text cites, and where its
-// tool calls stand.
+// decoder is where a stream stands. What it keeps does not grow with the stream, but for what the open text cites.
 type decoder struct {
 	chunks chunkWriter
 	state  state
@@ -28,7 +27,8 @@ type decoder struct {
 
 	index int    // of the block that is open or was last, -1: none
 	kind  string // of the block that is open, empty if it has no counterpart
-	calls []openCall
+	calls int    // tool calls begun
+	open  []openCall
 	cites sources
 }
 
@@ -81,7 +81,8 @@ func (d *decoder) Decode(dst []byte, ev wire.Event) ([]byte, wire.Chunk, error) 
 	case "content_block_stop":
 		if d.state == betweenBlocks || d.state == inBlock && e.index != d.index {
 			// Of a block that has ended, or never began (https://github.com/QuantumNous/new-api/issues/5482), or of a call beside the open one.
-			return d.leaveCall(dst, d.callAt(e.index))
+			dst, chunk := d.endCall(dst, d.callAt(e.index))
+			return dst, chunk, nil
 		}
 		step, in = d.stopBlock, inBlock
 	case "message_delta":
@@ -208,9 +209,7 @@ func (d *decoder) startBlock(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	case "thinking":
 		return d.text(dst, "reasoning_content", b.thinking)
 	case "tool_use":
-		n := len(d.calls)
-		d.calls = append(d.calls, openCall{index: e.index, input: b.input.Clone()})
-		return d.chunks.call(dst, n, b.callID(n), b.name), d.content(), nil
+		return d.beginCall(dst, e.index, b)
 	case "fallback":
 		d.usage.hop(&b)
 	}
@@ -237,7 +236,7 @@ func (d *decoder) delta(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	case of == "thinking":
 		return d.text(dst, "reasoning_content", v)
 	}
-	return d.arguments(dst, len(d.calls)-1, v)
+	return d.arguments(dst, d.callAt(d.index), v)
 }
 
 // readDelta gives the kind of a delta and what it adds, nothing for null: a string, or of a citation an object.
@@ -298,10 +297,11 @@ func (d *decoder) leaveBlock(dst []byte, told bool) ([]byte, wire.Chunk, error) 
 	if cites := d.cites.take(); cites != nil {
 		return d.chunks.delta(dst, `{"annotations":`, string(cites), "}"), d.chunk(), nil
 	}
-	if n := len(d.calls) - 1; d.kind == "tool_use" && (told || d.calls[n].isWhole()) {
-		return d.leaveCall(dst, n)
+	var chunk wire.Chunk
+	if place := d.callAt(d.index); d.kind == "tool_use" && place >= 0 && (told || d.open[place].isWhole()) {
+		dst, chunk = d.endCall(dst, place)
 	}
-	return dst, wire.Chunk{}, nil
+	return dst, chunk, nil
 }
 
 func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
@@ -324,16 +324,16 @@ func (d *decoder) conclude(dst []byte, e event) ([]byte, wire.Chunk, error) {
 	}
 	var chunk wire.Chunk
 	if d.state == concluding {
-		dst, chunk, err = d.leaveCalls(dst)
+		dst, chunk = d.endCalls(dst)
 	}
 	chunk.Model, chunk.Usage = d.model, d.usage.wire()
-	return dst, chunk, err
+	return dst, chunk, nil
 }
 
 func (d *decoder) stop(dst []byte, _ event) ([]byte, wire.Chunk, error) {
 	d.state = ended
 	chunk := d.chunk()
-	chunk.FinishReason, chunk.Done = finishReason(d.stopReason, len(d.calls)), true
+	chunk.FinishReason, chunk.Done = finishReason(d.stopReason, d.calls), true
 	if d.refusal != nil {
 		dst = d.chunks.text(dst, "refusal", d.refusal)
 	}

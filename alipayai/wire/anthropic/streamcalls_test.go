@@ -2,6 +2,8 @@ package anthropic
 
 import (
 	"encoding/json"
+	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -81,6 +83,31 @@ func TestMixedCalls(t *testing.T) {
 			}
 			if got := argumentsOf(t, d.out); d.done() && got != c.want {
 				t.Errorf("arguments %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestCallsWithoutEnd has a stream that begins calls and ends none: there are as many as there may be, and what is kept of calls that
+// have ended is nothing.
+func TestCallsWithoutEnd(t *testing.T) {
+	at := func(n int, event string) string {
+		return strings.Replace(event, `"index":0`, `"index":`+strconv.Itoa(n), 1)
+	}
+	for name, ends := range map[string]bool{"each ends": true, "none ends": false} {
+		t.Run(name, func(t *testing.T) {
+			events := []string{messageStart}
+			for n := range 2 * wire.MaxToolCalls {
+				if events = append(events, at(n, toolStart)); ends {
+					events = append(events, at(n, blockStop))
+				}
+			}
+			d := decodeStream(strings.NewReader(stream(append(events, messageDelta, messageStop)...)), wire.Ask{})
+			if d.done() != ends || !ends && !errors.Is(d.err, wire.ErrMalformed) {
+				t.Errorf("%v", d.err)
+			}
+			if begun := strings.Count(d.out, `"name":"f"`); !ends && begun != wire.MaxToolCalls {
+				t.Errorf("%d calls have begun", begun)
 			}
 		})
 	}
