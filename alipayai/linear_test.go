@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,16 +57,22 @@ var smaller = func() int {
 
 // linear holds that what is done with a text takes in proportion to its size: with one that is 8 times as large at most 24 times
 // as long, where what is quadratic takes up to 64 times. It is given the two texts, or what was made of them before, whose time
-// would hide that of what is done. Of several runs the best counts: some have more garbage to collect. What only copies the text
-// takes no time, but for the memory that a large one needs: up to four nanoseconds a byte nothing is held.
+// would hide that of what is done. A machine may be twice as fast at one moment as at the next: both are timed one after the
+// other, and such pairs decide as soon as two more of them say yes than no, or one says so by half of that. What only copies the text takes no time, but for the
+// memory that a large one needs: up to four nanoseconds a byte nothing is held.
 func linear[T any](t *testing.T, small, large T, do func(T)) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	fast := max(min(timeOf(do, small), timeOf(do, small), timeOf(do, small)), 4*time.Duration(smaller)*time.Nanosecond)
-	var slow time.Duration
-	for range 12 {
-		if slow = timeOf(do, large); slow <= 3*times*fast {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // garbage of other tests is not this one's
+	const most = 15
+	var fast, slow time.Duration
+	for pairs, ahead := 0, 0; pairs < most; pairs++ {
+		fast = max(timeOf(do, small), 4*time.Duration(smaller)*time.Nanosecond)
+		slow = timeOf(do, large)
+		if slow > 3*times*fast {
+			ahead--
+		} else if ahead++; ahead == 2 || slow <= 3*times*fast/2 {
 			return
 		}
 	}
@@ -75,6 +82,7 @@ func linear[T any](t *testing.T, small, large T, do func(T)) {
 // timeOf is how long do computes, on the average of so many runs that the clock is fine enough.
 func timeOf[T any](do func(T), with T) time.Duration {
 	const enough = 2 * time.Millisecond
+	runtime.GC()
 	began := computed()
 	for n := time.Duration(1); ; n++ {
 		do(with)
