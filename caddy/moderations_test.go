@@ -77,8 +77,8 @@ func TestModerations(t *testing.T) {
 	for name, test := range map[string]struct{ body, code string }{
 		"none":         {`{"model":"m"}`, "missing_required_parameter"},
 		"no texts":     {`{"input":[]}`, "empty_array"},
-		"number":       {`{"input":4711}`, "invalid_type"},
-		"numbers":      {`{"input":[4711]}`, "invalid_value"},
+		"number":       {`{"input":471147114711}`, "invalid_type"},
+		"numbers":      {`{"input":[471147114711]}`, "invalid_value"},
 		"image":        {`{"input":[{"type":"image_url","image_url":{"url":"https://example.com/secret"}}]}`, "invalid_value"},
 		"mixed":        {`{"input":["a",{"type":"text","text":"b"}]}`, "invalid_value"},
 		"more than 64": {`{"input":["a"` + strings.Repeat(`,"a"`, 64) + `]}`, "invalid_value"},
@@ -86,7 +86,7 @@ func TestModerations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := g.do("POST", "/v1/moderations", test.body, g.acme)
-			if a.status != http.StatusBadRequest || a.code() != test.code || strings.Contains(a.body, "secret") || strings.Contains(a.body, "4711") {
+			if a.status != http.StatusBadRequest || a.code() != test.code || strings.Contains(a.body, "secret") || strings.Contains(a.body, "471147114711") {
 				t.Errorf("status %d: %s", a.status, a.body)
 			}
 		})
