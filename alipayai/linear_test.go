@@ -3,11 +3,8 @@ package alipayai_test
 import (
 	"bytes"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +15,7 @@ import (
 	"github.com/caddy-alipayai/gateway/alipayai/wire/nextbuilder"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/openai"
 	"github.com/caddy-alipayai/gateway/alipayai/wire/responses"
+	"github.com/caddy-alipayai/gateway/internal/growth"
 	"github.com/caddy-alipayai/gateway/internal/race"
 )
 
@@ -56,54 +54,12 @@ var smaller = func() int {
 }()
 
 // linear holds that what is done with a text takes in proportion to its size: with one that is 8 times as large at most 24 times
-// as long, where what is quadratic takes up to 64 times. It is given the two texts, or what was made of them before, whose time
-// would hide that of what is done. A machine may be twice as fast at one moment as at the next: both are timed one after the
-// other, and such pairs decide as soon as two more of them say yes than no, or one says so by half of that. What only copies the text takes no time, but for the
-// memory that a large one needs: up to four nanoseconds a byte nothing is held.
+// as long, where what is quadratic takes up to 64 times. It is given the two texts, or what was made of them before. Up to four
+// nanoseconds a byte nothing is held.
 func linear[T any](t *testing.T, small, large T, do func(T)) {
 	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // garbage of other tests is not this one's
-	const most = 15
-	var fast, slow time.Duration
-	for pairs, ahead := 0, 0; pairs < most; pairs++ {
-		fast = max(timeOf(do, small), 4*time.Duration(smaller)*time.Nanosecond)
-		slow = timeOf(do, large)
-		if slow > 3*times*fast {
-			ahead--
-		} else if ahead++; ahead == 2 || slow <= 3*times*fast/2 {
-			return
-		}
-	}
-	t.Errorf("%d bytes take %v, and %d bytes %v", smaller, fast, times*smaller, slow)
+	growth.Linear(t, 3*times, 4*time.Duration(smaller)*time.Nanosecond, small, large, do)
 }
-
-// timeOf is how long do computes, on the average of so many runs that the clock is fine enough.
-func timeOf[T any](do func(T), with T) time.Duration {
-	const enough = 2 * time.Millisecond
-	runtime.GC()
-	began := computed()
-	for n := time.Duration(1); ; n++ {
-		do(with)
-		if took := computed() - began; took >= enough {
-			return took / n
-		}
-	}
-}
-
-// computed is how long this thread has computed, which is not longer where others do so at the same time. Where a system does
-// not count that, it is the time of the clock.
-func computed() time.Duration {
-	const ofThisThread = 1 // RUSAGE_THREAD of Linux
-	var used syscall.Rusage
-	if syscall.Getrusage(ofThisThread, &used) != nil {
-		return time.Since(start)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-}
-
-var start = time.Now()
 
 const (
 	chatStart     = `{"model":"m","messages":[{"role":"user","content":"q"}]`

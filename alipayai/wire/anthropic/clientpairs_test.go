@@ -4,7 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/caddy-alipayai/gateway/internal/growth"
 )
 
 // Each call has one result at once after it, and there are no others: who speaks chat completions refuses the request else.
@@ -79,25 +80,18 @@ func TestClientPairs(t *testing.T) {
 // A conversation takes as long to read as it is, however its results are ordered: ten times the calls take ten times as long, and would
 // a hundred times if each result were looked for among them all.
 func TestClientPairsOfManyCalls(t *testing.T) {
-	least := func(calls int) time.Duration {
+	of := func(calls int) []byte {
 		uses, results := make([]string, calls), make([]string, calls)
 		for i := range calls {
 			id := strconv.Itoa(100_000 + i)
 			uses[i] = `{"type":"tool_use","id":"` + id + `","name":"f","input":{}}`
 			results[calls-1-i] = `{"type":"tool_result","tool_use_id":"` + id + `"}`
 		}
-		body := []byte(`{"model":"m","max_tokens":9,"messages":[{"role":"assistant","content":[` + strings.Join(uses, ",") + `]},{"role":"user","content":[` + strings.Join(results, ",") + `]}]}`)
-		least := time.Hour
-		for range 3 {
-			start := time.Now()
-			if _, err := ParseClientRequest(body, false); err != nil {
-				t.Fatal(err)
-			}
-			least = min(least, time.Since(start))
+		return []byte(`{"model":"m","max_tokens":9,"messages":[{"role":"assistant","content":[` + strings.Join(uses, ",") + `]},{"role":"user","content":[` + strings.Join(results, ",") + `]}]}`)
+	}
+	growth.Linear(t, 40, 0, of(4_000), of(40_000), func(body []byte) {
+		if _, err := ParseClientRequest(body, false); err != nil {
+			t.Fatal(err)
 		}
-		return least
-	}
-	if few, many := least(4_000), least(40_000); many > 40*few {
-		t.Errorf("%v for ten times the calls that take %v", many, few)
-	}
+	})
 }

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package growth
+
+import "time"
+
+func computed() time.Duration { return time.Since(start) }
